@@ -1,0 +1,81 @@
+// What every CPU kernel may use. One source, no libc, built three times: VB = vector bytes, 16 for wasm SIMD128
+// (and NEON), 32 for AVX2, 64 for AVX-512. GCC and Clang vector extensions, but for the shims of this file.
+//
+// Determinism: contraction is off (-ffp-contract=off); a fused multiply-add is written `fma_`. Every sum that a kernel
+// forms has an order that depends on the sizes of one sequence only: not on threads, tasks, batch or chunks.
+#pragma once
+#include <stdint.h>
+
+#ifdef __wasm__
+#include <wasm_simd128.h>
+#define VB 16
+#define FN(name) name
+#define EXPORT(name) __attribute__((export_name(#name)))
+#else
+#include <immintrin.h>
+#define JOIN2(a, b) a##b
+#define JOIN(a, b) JOIN2(a, b)
+#define FN(name) JOIN(name, SUFFIX)
+#define EXPORT(name) __attribute__((visibility("hidden")))
+#endif
+#define LANES (VB / 4)
+
+// A kernel does tasks begin ≤ i < end of an entry; what a task is, table.ts says. Arguments are a struct of 32-bit
+// fields in the order of the op: a `ref` for each buffer, then scratch and pass, then the sizes.
+#define KERNEL(name) void FN(name)(char* base, const void* arguments, int begin, int end, int thread)
+typedef void (*kernel_t)(char* base, const void* arguments, int begin, int end, int thread);
+
+typedef uint32_t ref;  // byte offset from base; 0: the optional buffer was not given
+#define FLOATS(r) ((r) ? (float*)(base + (r)) : (float*)0)
+#define INTS(r) ((r) ? (int32_t*)(base + (r)) : (int32_t*)0)
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+
+typedef float vf __attribute__((vector_size(VB)));
+typedef int32_t vi __attribute__((vector_size(VB)));
+typedef float vfu __attribute__((vector_size(VB), aligned(4), may_alias));
+
+INLINE vf load(const float* p) { return *(const vfu*)p; }
+INLINE void store(float* p, vf v) { *(vfu*)p = v; }
+INLINE vf splat(float x) { return x - (vf){0}; }
+
+// The first n < LANES floats at p; the other lanes are 0. And storing them alone.
+INLINE vf loadPart(const float* p, int n) {
+  vf v = {0};
+  for (int i = 0; i < n; i++) v[i] = p[i];
+  return v;
+}
+INLINE void storePart(float* p, vf v, int n) {
+  for (int i = 0; i < n; i++) p[i] = v[i];
+}
+
+// a b + c, rounded once where the machine can.
+#if VB == 64
+INLINE vf fma_(vf a, vf b, vf c) { return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+#elif VB == 32
+INLINE vf fma_(vf a, vf b, vf c) { return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+#elif defined(__wasm_relaxed_simd__)
+INLINE vf fma_(vf a, vf b, vf c) { return __builtin_wasm_relaxed_madd_f32x4(a, b, c); }
+#else
+INLINE vf fma_(vf a, vf b, vf c) { return a * b + c; }
+#endif
+
+// mask lanes are all ones or all zeros.
+INLINE vf where(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mask)); }
+// The larger and the smaller; where x is NaN, x.
+INLINE vf atLeast(vf x, vf low) { return where(x < low, low, x); }
+INLINE vf atMost(vf x, vf high) { return where(x > high, high, x); }
+INLINE vf absolute(vf x) { return (vf)((vi)x & 0x7fffffff); }
+
+// The sum of the lanes, always in the same order: halves are added until one is left.
+INLINE float sumLanes(vf v) {
+  float s[LANES];
+  store(s, v);
+  UNROLL for (int width = LANES / 2; width > 0; width /= 2) {
+    UNROLL for (int i = 0; i < width; i++) s[i] += s[i + width];
+  }
+  return s[0];
+}

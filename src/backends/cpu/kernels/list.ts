@@ -1,0 +1,13 @@
+import { blocks, type KernelSet, onePass } from "./table.ts";
+
+/** Every op that the CPU has kernels for, by name. */
+export const kernelSets: Readonly<Record<string, KernelSet>> = {
+  reshape: {
+    symbols: ["reshapeBackward"],
+    sizes: ["size"],
+    backward: onePass("reshapeBackward", ({ size }) => blocks(size)),
+  },
+};
+
+/** The C functions behind them. The position of a name is the number by which a program calls it. */
+export const symbols: readonly string[] = Object.values(kernelSets).flatMap((set) => set.symbols);

@@ -1,0 +1,34 @@
+import { createRequire } from "node:module";
+import { DeviceError } from "../../tensor/errors.ts";
+import type { Kernels } from "./pool.ts";
+
+interface Addon {
+  attach(memory: Uint8Array): void;
+  /** The widest vector of at most `most` floats that this processor has kernels for; 0 for none. */
+  choose(most: number): number;
+  run(program: number, entries: number, control: number, thread: number, threads: number): void;
+}
+
+/** Where the build puts the addon of this platform. */
+export function addonPath(): string {
+  return new URL(`./kernels.${process.platform}-${process.arch}.node`, import.meta.url).pathname;
+}
+
+/** The native kernels on `memory`. Throws a DeviceError that says why there are none. */
+export function loadNative(path: string, memory: WebAssembly.Memory, most = 16): Kernels {
+  let addon: Addon;
+  try {
+    addon = createRequire(import.meta.url)(path) as Addon;
+  } catch (cause) {
+    throw new DeviceError(
+      `native: no addon for ${process.platform}-${process.arch}. ` +
+        "In a clone, `npm run build` makes it if there is a C compiler; else use the wasm device.",
+      { cause },
+    );
+  }
+  const lanes = addon.choose(most);
+  if (lanes === 0)
+    throw new DeviceError("native: this processor has neither AVX-512 nor AVX2. Use the wasm device.");
+  addon.attach(new Uint8Array(memory.buffer));
+  return { lanes, run: addon.run };
+}

@@ -1,0 +1,123 @@
+import { DeviceError } from "../../tensor/errors.ts";
+import type { SharedHeap } from "./memory.ts";
+
+/** The compiled kernels as one thread sees them, wasm or native. */
+export interface Kernels {
+  /** Floats in a vector. */
+  readonly lanes: number;
+  /** Walks the program as thread `thread` of `threads`; returns when all are done. See kernels/program.c. */
+  run(program: number, entries: number, control: number, thread: number, threads: number): void;
+}
+
+/** What a worker needs to get its own `Kernels` on the shared memory. */
+export type KernelSource =
+  | { readonly kind: "wasm"; readonly module: WebAssembly.Module; readonly memory: WebAssembly.Memory }
+  | {
+      readonly kind: "native";
+      readonly path: string;
+      readonly lanes: number;
+      readonly memory: WebAssembly.Memory;
+    };
+
+export interface WorkerStart {
+  readonly source: KernelSource;
+  readonly control: number;
+  readonly thread: number;
+  /** Top of this worker's own C stack (wasm only). */
+  readonly stackTop: number;
+}
+
+/** Words of the control block, before those that program.c uses. */
+export const words = { generation: 0, program: 1, entries: 2, threads: 3, stop: 4, ready: 5, mayBlock: 8 };
+export const controlBytes = 64;
+const stackBytes = 65536;
+
+/** How a platform starts a worker thread. */
+export type StartWorker = (start: WorkerStart) => { terminate(): unknown };
+
+/**
+ * A fixed team of threads, the caller being thread 0. The others sleep in `Atomics.wait` between programs; inside one
+ * they meet at barriers in C.
+ */
+export class Pool {
+  readonly threads: number;
+  readonly #kernels: Kernels;
+  readonly #controlAt: number;
+  readonly #control: Int32Array;
+  readonly #workers: readonly { terminate(): unknown }[];
+
+  constructor(
+    kernels: Kernels,
+    source: KernelSource,
+    heap: SharedHeap,
+    threads: number,
+    startWorker: StartWorker | null,
+    mayBlock: boolean,
+  ) {
+    this.threads = threads;
+    this.#kernels = kernels;
+    this.#controlAt = heap.allocate(controlBytes);
+    this.#control = new Int32Array(heap.memory.buffer, this.#controlAt, controlBytes / 4);
+    this.#control.fill(0);
+    this.#control[words.mayBlock] = mayBlock ? 1 : 0;
+    if (threads > 1 && startWorker === null) {
+      throw new DeviceError(
+        `cpu: ${threads} threads need worker threads, and there are none. Use threads: 1.`,
+      );
+    }
+    this.#workers = Array.from({ length: threads - 1 }, (_, i) => {
+      const stackTop = heap.allocate(stackBytes) + stackBytes;
+      return startWorker!({ source, control: this.#controlAt, thread: i + 1, stackTop }); // checked above
+    });
+  }
+
+  /** Resolves when every worker has loaded its kernels; rejects when one does not within ten seconds. */
+  async ready(): Promise<void> {
+    const started = performance.now();
+    while (Atomics.load(this.#control, words.ready) < this.threads - 1) {
+      if (performance.now() - started > 10_000) {
+        throw new DeviceError("cpu: a worker thread did not start within 10 seconds. Try threads: 1.");
+      }
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+
+  run(program: number, entries: number, parallel: boolean): void {
+    if (!parallel || this.threads === 1) {
+      this.#kernels.run(program, entries, this.#controlAt, 0, 1);
+      return;
+    }
+    const control = this.#control;
+    control[words.program] = program;
+    control[words.entries] = entries;
+    control[words.threads] = this.threads;
+    Atomics.add(control, words.generation, 1);
+    Atomics.notify(control, words.generation);
+    this.#kernels.run(program, entries, this.#controlAt, 0, this.threads);
+  }
+
+  async stop(): Promise<void> {
+    this.#control[words.stop] = 1;
+    Atomics.add(this.#control, words.generation, 1);
+    Atomics.notify(this.#control, words.generation);
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+}
+
+/** Polls before a waiting worker goes to sleep: back-to-back programs find it awake. */
+const polls = 3000;
+
+/** The life of a worker: run each program that appears, until told to stop. */
+export function serve({ source, control: controlAt, thread }: WorkerStart, kernels: Kernels): void {
+  const control = new Int32Array(source.memory.buffer, controlAt, controlBytes / 4);
+  let seen = Atomics.load(control, words.generation);
+  Atomics.add(control, words.ready, 1);
+  for (;;) {
+    for (let i = 0; Atomics.load(control, words.generation) === seen; i++) {
+      if (i > polls) Atomics.wait(control, words.generation, seen);
+    }
+    seen = Atomics.load(control, words.generation);
+    if (control[words.stop]) return;
+    kernels.run(control[words.program], control[words.entries], controlAt, thread, control[words.threads]);
+  }
+}
