@@ -17,6 +17,7 @@ export function assertFits(counts: ArrayLike<number>, probabilities: ArrayLike<n
     chiSquare += (counts[i] - expected) ** 2 / expected;
     freedom++;
   }
+  if (freedom === 0) return;
   const spread = 2 / (9 * freedom);
   const bound = freedom * (1 - spread + 4 * Math.sqrt(spread)) ** 3;
   assert.ok(chiSquare < bound, `chi-square ${chiSquare.toFixed(1)} must be below ${bound.toFixed(1)}`);
