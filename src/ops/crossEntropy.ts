@@ -10,7 +10,7 @@ import { lastAxis } from "./rmsNorm.ts";
  *   loss = scale Σ over rows of (logsumexp − logits[target])     scale = 1/n, or 0 when n = 0
  *   logits (…, vocabulary)     targets (…) i32     loss (1)     logsumexp (rows)     scale (1)
  *
- * logsumexp takes the maximum out before it exponentiates; in an ignored row it is undefined. A target must be `ignore`
+ * logsumexp takes the maximum out before it exponentiates; in an ignored row it is 0. A target must be `ignore`
  * or a token: the plain loops throw on any other; kernels cannot throw and make that row's loss and gradient NaN.
  */
 export const crossEntropyOp = defineOp<{ ignore: number }>({

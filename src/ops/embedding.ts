@@ -11,7 +11,7 @@ import type { Tensor } from "../tensor/tensor.ts";
  * An id must be from 0 to vocabulary − 1. The plain loops throw on any other; kernels cannot throw and write NaN for
  * that token, so readers of data check ids at the door.
  */
-export const embeddingOp = defineOp({
+export const embeddingOp = defineOp<null>({
   name: "embedding",
   inputs: ["ids", "table"],
   outputs: ["y"],
@@ -42,7 +42,7 @@ export const embeddingOp = defineOp({
 
 /** @throws ShapeError when the table has no two axes and, on the plain device, for an id outside the vocabulary. */
 export function embedding(ids: Tensor, table: Tensor): Tensor {
-  return apply(embeddingOp, [ids, table], {})[0];
+  return apply(embeddingOp, [ids, table], null)[0];
 }
 
 /** Demands a token that the vocabulary has. */

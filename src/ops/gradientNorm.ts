@@ -9,7 +9,7 @@ import type { Tensor } from "../tensor/tensor.ts";
  *   sum = before + Σ u²
  *   u: any shape     before (1), or 0 when left out     sum (1)
  */
-export const sumOfSquaresOp = defineOp({
+export const sumOfSquaresOp = defineOp<null>({
   name: "sumOfSquares",
   inputs: ["u", "before"],
   outputs: ["sum"],
@@ -50,7 +50,7 @@ export const clipFactorOp = defineOp<{ maxNorm: number }>({
 
 /** Σ u² (+ before), of shape (1). A gradient's squared norm is this, chained over the parameters. */
 export function sumOfSquares(u: Tensor, before: Tensor | null = null): Tensor {
-  return apply(sumOfSquaresOp, [u, before], {})[0];
+  return apply(sumOfSquaresOp, [u, before], null)[0];
 }
 
 export interface ClipOptions {

@@ -8,7 +8,7 @@ import { lastAxis } from "./rmsNorm.ts";
  *   y[j] = exp(u[j] − max u) / Σ exp(u − max u)
  *   u, y (…, size)
  */
-export const softmaxOp = defineOp({
+export const softmaxOp = defineOp<null>({
   name: "softmax",
   inputs: ["u"],
   outputs: ["y"],
@@ -41,5 +41,5 @@ export const softmaxOp = defineOp({
 
 /** The softmax over the last axis. */
 export function softmax(u: Tensor): Tensor {
-  return apply(softmaxOp, [u], {})[0];
+  return apply(softmaxOp, [u], null)[0];
 }

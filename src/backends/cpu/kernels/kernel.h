@@ -63,11 +63,20 @@ INLINE vf fma_(vf a, vf b, vf c) { return __builtin_wasm_relaxed_madd_f32x4(a, b
 INLINE vf fma_(vf a, vf b, vf c) { return a * b + c; }
 #endif
 
+#if VB == 64
+INLINE vf squareRoot(vf x) { return (vf)_mm512_sqrt_ps((__m512)x); }
+#elif VB == 32
+INLINE vf squareRoot(vf x) { return (vf)_mm256_sqrt_ps((__m256)x); }
+#else
+INLINE vf squareRoot(vf x) { return (vf)wasm_f32x4_sqrt((v128_t)x); }
+#endif
+
 // mask lanes are all ones or all zeros.
 INLINE vf where(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mask)); }
 // The larger and the smaller; where x is NaN, x.
 INLINE vf atLeast(vf x, vf low) { return where(x < low, low, x); }
 INLINE vf atMost(vf x, vf high) { return where(x > high, high, x); }
+INLINE vf larger(vf x, vf y) { return where(x > y, x, y); }
 INLINE vf absolute(vf x) { return (vf)((vi)x & 0x7fffffff); }
 
 // The sum of the lanes, always in the same order: halves are added until one is left.

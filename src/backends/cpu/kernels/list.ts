@@ -1,3 +1,10 @@
+import { adamw } from "./adamw.ts";
+import { crossEntropy } from "./crossEntropy.ts";
+import { dropout } from "./dropout.ts";
+import { embedding } from "./embedding.ts";
+import { clipFactor, sumOfSquares } from "./gradientNorm.ts";
+import { layerNorm, rmsNorm } from "./rmsNorm.ts";
+import { softmax } from "./softmax.ts";
 import { blocks, type KernelSet, onePass } from "./table.ts";
 
 /** Every op that the CPU has kernels for, by name. */
@@ -7,6 +14,15 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
     sizes: ["size"],
     backward: onePass("reshapeBackward", ({ size }) => blocks(size)),
   },
+  rmsNorm,
+  layerNorm,
+  embedding,
+  dropout,
+  softmax,
+  crossEntropy,
+  adamw,
+  sumOfSquares,
+  clipFactor,
 };
 
 /** The C functions behind them. The position of a name is the number by which a program calls it. */

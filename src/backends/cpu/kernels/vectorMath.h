@@ -38,3 +38,22 @@ INLINE vf exp2Decay(vf x) {
   p = fma_(p, f, splat(1.0f));
   return p * (vf)(((vi)shifted - 0x4b400000 + 127) << 23);
 }
+
+// The natural logarithm. x = 2^k m, √½ ≤ m < √2, and ln m = 2 (s + s³/3 + s⁵/5 + …) with s = (m − 1)/(m + 1).
+INLINE vf log_(vf x) {
+  const vf tiny = splat(1.17549435e-38f);
+  const vi small = (x < tiny) & (x > 0);
+  const vf scaled = where(small, x * splat(8388608.0f), x);
+  const vi bits = (vi)scaled - 0x3f3504f3;  // √½: what is left in the exponent is k
+  const vi k = bits >> 23;
+  const vf m = (vf)((bits & 0x7fffff) + 0x3f3504f3);
+  const vf s = (m - 1) / (m + 1), q = s * s;
+  vf p = splat(0.2222222222f);
+  p = fma_(p, q, splat(0.2857142857f));
+  p = fma_(p, q, splat(0.4f));
+  p = fma_(p, q, splat(0.6666666667f));
+  const vf e = __builtin_convertvector(k, vf) - where(small, splat(23), splat(0));
+  const vf log = fma_(e, splat(0.693359375f), fma_(e, splat(-2.12194440e-4f), fma_(p * q, s, s + s)));
+  const vf edge = where(x == 0, splat(-__builtin_inff()), where(x < 0, splat(__builtin_nanf("")), x));
+  return where((x > 0) & (x < __builtin_inff()), log, edge);
+}
