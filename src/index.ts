@@ -1,1 +1,72 @@
-export {};
+/** Everything portable: it runs on plain loops, anywhere, with nothing to set up. */
+import { plainBackend } from "./backends/plain.ts";
+import type { Float } from "./tensor/backend.ts";
+import { Device } from "./tensor/device.ts";
+
+/** A device of plain loops, in float32 or float64: slow, exact, everywhere. */
+export function plainDevice(float: Float = "f32"): Device {
+  return new Device(plainBackend(float));
+}
+
+export type { Backend, Call, Dtype, Float, Numbers } from "./tensor/backend.ts";
+export { gradients, type Gradients } from "./tensor/autograd.ts";
+export { capture, type Program } from "./tensor/capture.ts";
+export { Device } from "./tensor/device.ts";
+export { DeviceError, FormatError, UsageError } from "./tensor/errors.ts";
+export { apply, defineOp, type Op, type Shapes, type Sizes } from "./tensor/op.ts";
+export { reshape } from "./tensor/reshape.ts";
+export { scope } from "./tensor/scope.ts";
+export { type Shape, ShapeError } from "./tensor/shape.ts";
+export { Tensor } from "./tensor/tensor.ts";
+
+export * from "./ops/activation.ts";
+export * from "./ops/adamw.ts";
+export * from "./ops/arithmetic.ts";
+export * from "./ops/assign.ts";
+export * from "./ops/causalConv1d.ts";
+export * from "./ops/crossEntropy.ts";
+export * from "./ops/dropout.ts";
+export * from "./ops/embedding.ts";
+export * from "./ops/gradientNorm.ts";
+export * from "./ops/layerNorm.ts";
+export * from "./ops/matmul.ts";
+export * from "./ops/reduce.ts";
+export * from "./ops/reshape.ts";
+export * from "./ops/rmsNorm.ts";
+export * from "./ops/selectiveScan.ts";
+export * from "./ops/softmax.ts";
+
+export { type BackboneConfig, type ForwardOptions, LanguageModel, type Mixer } from "./models/backbone.ts";
+export type { NamedTensors, ParameterSource } from "./models/layers.ts";
+export { createMamba, mamba, MambaBlock, type MambaConfig, mambaConfig } from "./models/mamba.ts";
+
+export { type Random, random } from "./math/random.ts";
+export { type Batch, ignore, type Task } from "./data/task.ts";
+export { inductionHeads } from "./data/inductionHeads.ts";
+export { selectiveCopying } from "./data/selectiveCopying.ts";
+export { textTask } from "./data/text.ts";
+export { decode as decodeBytes, encode as encodeBytes, Utf8Stream } from "./text/bytes.ts";
+
+export { evaluate, type EvaluateOptions, type Score } from "./train/evaluate.ts";
+export { type Stage, train, type TrainEvent, type TrainOptions } from "./train/loop.ts";
+export type { OptimizerOptions } from "./train/optimizer.ts";
+export { schedule, type ScheduleOptions } from "./train/schedule.ts";
+export { DivergenceError, type MemoryPlan, type StepResult, Trainer } from "./train/trainer.ts";
+
+export { Decoder } from "./generate/decoder.ts";
+export { generateText, generateTokens, type GenerateOptions } from "./generate/generate.ts";
+export { checkSampling, sample, type Sampling } from "./generate/sampling.ts";
+
+export {
+  type Loaded,
+  loadModel,
+  loadTraining,
+  type Mamba,
+  saveModel,
+  saveTraining,
+  type Training,
+} from "./checkpoint/checkpoint.ts";
+export type { Files } from "./checkpoint/files.ts";
+export { memoryFiles } from "./checkpoint/memoryFiles.ts";
+export { openSafetensors, type StoredTensors, writeSafetensors } from "./checkpoint/safetensors.ts";
+export { openCheckpoint } from "./checkpoint/sharded.ts";

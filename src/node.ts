@@ -13,6 +13,7 @@ import { Device } from "./tensor/device.ts";
 import { DeviceError, UsageError } from "./tensor/errors.ts";
 
 export * from "./index.ts";
+export { diskFiles } from "./checkpoint/diskFiles.ts";
 
 /** The devices of Node, fastest first. */
 export const deviceNames = ["native", "wasm", "plain"] as const;

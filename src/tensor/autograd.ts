@@ -10,11 +10,19 @@ export interface Gradients {
   readonly gradients: Map<Tensor, Tensor>;
 }
 
+/** Tensors that gradients are written into, instead of new ones. */
+export interface GradientTargets {
+  readonly gradients: ReadonlyMap<Tensor, Tensor>;
+  /** Add to what the targets hold instead of overwriting it: several batches, one sum. */
+  readonly accumulate: boolean;
+}
+
 /**
  * Runs `fn` and differentiates what it returns with respect to the wanted tensors (reverse mode). Only ops that lie
- * between a wanted tensor and the value are differentiated. Gradients are new tensors: there is nothing to reset.
+ * between a wanted tensor and the value are differentiated. Gradients are new tensors, so there is nothing to reset;
+ * `into` names tensors of your own to hold them.
  */
-export function gradients(wanted: readonly Tensor[], fn: () => Tensor): Gradients {
+export function gradients(wanted: readonly Tensor[], fn: () => Tensor, into?: GradientTargets): Gradients {
   const device = wanted[0].device;
   const { value, tape } = watch(device, fn);
 
@@ -31,7 +39,7 @@ export function gradients(wanted: readonly Tensor[], fn: () => Tensor): Gradient
   }
   const kept = new Set(wanted);
   for (const entry of path.reverse()) {
-    if (entry.outputs.some((output) => grads.has(output))) propagate(device, entry, depends, kept, grads);
+    if (entry.outputs.some((output) => grads.has(output))) propagate({ device, depends, kept, into, grads }, entry);
     for (const output of entry.outputs) if (!kept.has(output)) grads.delete(output);
   }
   return { value, gradients: grads };
@@ -50,21 +58,25 @@ function watch(device: Device, fn: () => Tensor): { value: Tensor; tape: TapeEnt
   }
 }
 
+interface Walk {
+  readonly device: Device;
+  /** Tensors that a wanted one leads to. */
+  readonly depends: ReadonlySet<Tensor>;
+  /** Tensors whose gradient the caller gets, which must not share memory with another. */
+  readonly kept: ReadonlySet<Tensor>;
+  readonly into: GradientTargets | undefined;
+  readonly grads: Map<Tensor, Tensor>;
+}
+
 /** Adds to the gradients of an entry's inputs what the gradients of its outputs imply. */
-function propagate(
-  device: Device,
-  entry: TapeEntry,
-  depends: ReadonlySet<Tensor>,
-  kept: ReadonlySet<Tensor>,
-  grads: Map<Tensor, Tensor>,
-): void {
+function propagate({ device, depends, kept, into, grads }: Walk, entry: TapeEntry): void {
   const { op, sizes, inputs, outputs } = entry;
   if (op.backward === undefined)
     throw new ShapeError(`${op.name}: has no gradient. Use it outside gradients().`);
   const outputGrads = outputs.map((output) => grads.get(output) ?? null);
 
   const [input] = inputs;
-  if (op.alias && input && !grads.has(input) && !kept.has(outputs[0])) {
+  if (op.alias && input && !grads.has(input) && !kept.has(input) && !kept.has(outputs[0])) {
     grads.set(input, outputGrads[0]!.reshaped(input.shape)); // the caller saw that some output has a gradient
     return;
   }
@@ -75,9 +87,10 @@ function propagate(
     if (written.has(input)) return { grad: device.empty(input.shape), accumulate: false, twiceOf: input };
     written.add(input);
     const sum = grads.get(input);
-    const grad = sum ?? device.empty(input.shape);
+    const target = into?.gradients.get(input);
+    const grad = sum ?? target ?? device.empty(input.shape);
     grads.set(input, grad);
-    return { grad, accumulate: sum !== undefined, twiceOf: null };
+    return { grad, accumulate: sum !== undefined || (target !== undefined && into!.accumulate), twiceOf: null }; // target came from it
   });
   device.run({
     op,

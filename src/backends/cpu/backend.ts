@@ -13,11 +13,16 @@ import type { SharedHeap } from "./memory.ts";
 import type { Pool } from "./pool.ts";
 import { encode, programBytes, scratchBytes } from "./program.ts";
 
+const none: ReadonlyMap<Buffer, number> = new Map();
+
 class CpuBuffer implements Buffer {
   readonly dtype: Dtype;
   readonly length: number;
-  /** Byte offset in the shared memory; 0 once freed. */
+  /** Byte offset in the shared memory; 0 once the memory is given back. */
   address: number;
+  /** Compiled programs that name the address: it stays valid while there are any. */
+  holders = 0;
+  freed = false;
 
   constructor(dtype: Dtype, length: number, address: number) {
     this.dtype = dtype;
@@ -37,14 +42,17 @@ export class CpuBackend implements Backend {
   readonly machine: Machine;
   readonly #heap: SharedHeap;
   readonly #pool: Pool;
-  readonly #collected: FinalizationRegistry<number>;
+  /** Gives back what nobody can reach any more: the addresses of buffers and programs. */
+  readonly #collected: FinalizationRegistry<readonly number[]>;
 
   constructor(name: string, heap: SharedHeap, pool: Pool, lanes: number) {
     this.name = name;
     this.machine = { threads: pool.threads, lanes };
     this.#heap = heap;
     this.#pool = pool;
-    this.#collected = new FinalizationRegistry((address) => heap.free(address));
+    this.#collected = new FinalizationRegistry((addresses) => {
+      for (const address of addresses) heap.free(address);
+    });
   }
 
   /** Bytes in use, of tensors and programs. */
@@ -56,13 +64,14 @@ export class CpuBackend implements Backend {
     if (dtype === "f64")
       throw new DeviceError(`${this.name}: computes in f32 only. Use the plain device for f64.`);
     const buffer = new CpuBuffer(dtype, length, this.#heap.allocate(4 * length));
-    this.#collected.register(buffer, buffer.address, buffer);
+    this.#collected.register(buffer, [buffer.address], buffer);
     return buffer;
   }
 
   free(buffer: Buffer): void {
     const own = buffer as CpuBuffer;
-    if (own.address === 0) return;
+    own.freed = true;
+    if (own.holders > 0 || own.address === 0) return;
     this.#collected.unregister(own);
     this.#heap.free(own.address);
     own.address = 0;
@@ -77,47 +86,65 @@ export class CpuBackend implements Backend {
   }
 
   run(call: Call): void {
-    const executable = this.#assemble([call], (buffer) => this.#addressOf(buffer));
-    executable.run();
-    executable.free();
+    const { program, entries, parallel, addresses } = this.#assemble({
+      calls: [call],
+      offsets: none,
+      bytes: 0,
+    });
+    this.#pool.run(program, entries, parallel);
+    for (const address of addresses) this.#heap.free(address);
   }
 
-  compile({ calls, offsets, bytes }: Plan): Executable {
-    const arena = bytes > 0 ? this.#heap.allocate(bytes) : 0;
-    const executable = this.#assemble(calls, (buffer) => {
-      const offset = offsets.get(buffer);
-      return offset === undefined ? this.#addressOf(buffer) : arena + offset;
-    });
-    return {
-      bytes: bytes + executable.bytes,
-      run: executable.run,
+  compile(plan: Plan): Executable {
+    const { program, entries, parallel, addresses, outside, bytes } = this.#assemble(plan);
+    for (const buffer of outside) buffer.holders++;
+    const token = {};
+    let freed = false;
+    const executable = {
+      bytes,
+      outside, // named by address only: without this reference they could be collected
+      run: () => {
+        if (freed) throw new DeviceError(`${this.name}: the program was freed and then run again`);
+        this.#pool.run(program, entries, parallel);
+      },
       free: () => {
-        executable.free();
-        if (arena) this.#heap.free(arena);
+        if (freed) return;
+        freed = true;
+        this.#collected.unregister(token);
+        for (const address of addresses) this.#heap.free(address);
+        for (const buffer of outside) {
+          buffer.holders--;
+          if (buffer.freed) this.free(buffer);
+        }
       },
     };
+    this.#collected.register(executable, addresses, token);
+    return executable;
   }
 
   dispose(): Promise<void> {
     return this.#pool.stop();
   }
 
-  #assemble(calls: readonly Call[], addressOf: (buffer: Buffer) => number): Executable {
+  /** Writes a program and all it needs into the shared memory. */
+  #assemble({ calls, offsets, bytes }: Plan) {
     const { machine } = this;
     const scratchSize = scratchBytes(calls, machine);
     const programSize = programBytes(calls, machine);
-    const scratch = scratchSize > 0 ? this.#heap.allocate(scratchSize) : 0;
-    const program = this.#heap.allocate(programSize);
+    const [arena, scratch, program] = [bytes, scratchSize, programSize].map((size) =>
+      size > 0 ? this.#heap.allocate(size) : 0,
+    );
+    const outside = new Set<CpuBuffer>();
+    const addressOf = (buffer: Buffer) => {
+      const offset = offsets.get(buffer);
+      if (offset !== undefined) return arena + offset;
+      outside.add(buffer as CpuBuffer);
+      return this.#addressOf(buffer);
+    };
     const { words, entries, parallel } = encode(calls, { machine, program, scratch, addressOf });
     new Int32Array(this.#heap.memory.buffer, program, words.length).set(words);
-    return {
-      bytes: scratchSize + programSize,
-      run: () => this.#pool.run(program, entries, parallel),
-      free: () => {
-        this.#heap.free(program);
-        if (scratch) this.#heap.free(scratch);
-      },
-    };
+    const addresses = [arena, scratch, program].filter((address) => address > 0);
+    return { program, entries, parallel, addresses, outside, bytes: bytes + scratchSize + programSize };
   }
 
   #addressOf(buffer: Buffer): number {

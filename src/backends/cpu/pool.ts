@@ -97,6 +97,7 @@ export class Pool {
   }
 
   async stop(): Promise<void> {
+    if (this.threads === 1) return;
     this.#control[words.stop] = 1;
     Atomics.add(this.#control, words.generation, 1);
     Atomics.notify(this.#control, words.generation);

@@ -1,0 +1,114 @@
+import { adamw, type AdamWOptions } from "../ops/adamw.ts";
+import { clipFactor, sumOfSquares } from "../ops/gradientNorm.ts";
+import { capture, type Program } from "../tensor/capture.ts";
+import type { Device } from "../tensor/device.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+
+export interface OptimizerOptions {
+  /** β₁, the decay of the first moment. Default 0.9. */
+  readonly beta1?: number;
+  /** β₂, the decay of the second. Default 0.95. */
+  readonly beta2?: number;
+  /** Default 1e-8. */
+  readonly epsilon?: number;
+  /** Decoupled weight decay, for the parameters that `decays` picks. Default 0.1. */
+  readonly weightDecay?: number;
+  /** The gradient is scaled down to this global norm; Infinity never scales. Default 1. */
+  readonly maxNorm?: number;
+  /** Which parameters decay. Default: all matrices but logA; no biases, norms, D. */
+  readonly decays?: (name: string, parameter: Tensor) => boolean;
+}
+
+/** As in the paper's code: no decay on A, D, biases and norms. */
+export function decaysByDefault(name: string, parameter: Tensor): boolean {
+  return parameter.shape.length >= 2 && !name.endsWith("logA");
+}
+
+/** First and second moment of each parameter's gradient. */
+export interface Moments {
+  readonly m: ReadonlyMap<string, Tensor>;
+  readonly v: ReadonlyMap<string, Tensor>;
+}
+
+/**
+ * AdamW (Loshchilov & Hutter 2019) on a model's parameters, clipped by the global norm, as two captured programs:
+ * the norm first, so that the caller can refuse a gradient that is not finite before anything is changed.
+ */
+export class Optimizer {
+  readonly moments: Moments;
+  /** Updates made so far. */
+  updates: number;
+  readonly #schedule: Tensor;
+  readonly #beta1: number;
+  readonly #beta2: number;
+  readonly #norm: Program<{ norm: Tensor; factor: Tensor }>;
+  readonly #update: Program<null>;
+
+  constructor(
+    device: Device,
+    parameters: ReadonlyMap<string, Tensor>,
+    gradients: ReadonlyMap<string, Tensor>,
+    options: OptimizerOptions = {},
+    from: { moments: Moments; updates: number } = { moments: zeroMoments(device, parameters), updates: 0 },
+  ) {
+    const { beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weightDecay = 0.1, maxNorm = 1 } = options;
+    const decays = options.decays ?? decaysByDefault;
+    this.moments = from.moments;
+    this.updates = from.updates;
+    this.#beta1 = beta1;
+    this.#beta2 = beta2;
+    this.#schedule = device.zeros([3]);
+    this.#norm = capture(device, () => {
+      let sum: Tensor | null = null;
+      for (const gradient of gradients.values()) sum = sumOfSquares(gradient, sum);
+      return clipFactor(sum!, { maxNorm }); // a model has parameters
+    });
+    const { factor } = this.#norm.result;
+    this.#update = capture(device, () => {
+      for (const [name, parameter] of parameters) {
+        const gradient = gradients.get(name);
+        const m = this.moments.m.get(name);
+        const v = this.moments.v.get(name);
+        if (!gradient || !m || !v) continue; // a parameter that the loss does not depend on
+        const decay = decays(name, parameter) ? weightDecay : 0;
+        const own: AdamWOptions = { beta1, beta2, epsilon, weightDecay: decay };
+        adamw(parameter, gradient, m, v, this.#schedule, factor, own);
+      }
+      return null;
+    });
+  }
+
+  /** Bytes of the moments and of the two programs. */
+  bytes(): number {
+    const moments = [...this.moments.m.values(), ...this.moments.v.values()];
+    return moments.reduce(
+      (sum, { buffer }) => sum + 4 * buffer.length,
+      this.#norm.bytes + this.#update.bytes,
+    );
+  }
+
+  /** The global norm of the gradients, before clipping. */
+  norm(): Promise<number> {
+    this.#norm.run();
+    return this.#norm.result.norm.item();
+  }
+
+  /** One step with the gradients whose norm was taken last. */
+  update(learningRate: number): void {
+    this.updates++;
+    const t = this.updates;
+    this.#schedule.write([learningRate, 1 / (1 - this.#beta1 ** t), 1 / Math.sqrt(1 - this.#beta2 ** t)]);
+    this.#update.run();
+  }
+
+  free(): void {
+    this.#norm.free();
+    this.#update.free();
+    this.#schedule.free();
+  }
+}
+
+function zeroMoments(device: Device, parameters: ReadonlyMap<string, Tensor>): Moments {
+  const zeros = () => new Map([...parameters].map(([name, { shape }]) => [name, device.zeros(shape)]));
+  return { m: zeros(), v: zeros() };
+}
