@@ -4,6 +4,7 @@ import { dropout } from "./dropout.ts";
 import { embedding } from "./embedding.ts";
 import { clipFactor, sumOfSquares } from "./gradientNorm.ts";
 import { layerNorm, rmsNorm } from "./rmsNorm.ts";
+import { matmul } from "./matmul.ts";
 import { softmax } from "./softmax.ts";
 import { blocks, type KernelSet, onePass } from "./table.ts";
 
@@ -23,6 +24,7 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   adamw,
   sumOfSquares,
   clipFactor,
+  matmul,
 };
 
 /** The C functions behind them. The position of a name is the number by which a program calls it. */
