@@ -73,10 +73,15 @@ INLINE vf squareRoot(vf x) { return (vf)wasm_f32x4_sqrt((v128_t)x); }
 
 // mask lanes are all ones or all zeros.
 INLINE vf where(vi mask, vf a, vf b) { return (vf)(((vi)a & mask) | ((vi)b & ~mask)); }
-// The larger and the smaller; where x is NaN, x.
+// The larger and the smaller; where either is NaN, x. (Written with a comparison, clang 22 makes a relaxed_max of it,
+// which may lose a NaN: https://github.com/llvm/llvm-project/pull/177968.)
+#ifdef __wasm__
+INLINE vf atLeast(vf x, vf low) { return (vf)wasm_f32x4_pmax((v128_t)x, (v128_t)low); }
+INLINE vf atMost(vf x, vf high) { return (vf)wasm_f32x4_pmin((v128_t)x, (v128_t)high); }
+#else
 INLINE vf atLeast(vf x, vf low) { return where(x < low, low, x); }
 INLINE vf atMost(vf x, vf high) { return where(x > high, high, x); }
-INLINE vf larger(vf x, vf y) { return where(x > y, x, y); }
+#endif
 INLINE vf absolute(vf x) { return (vf)((vi)x & 0x7fffffff); }
 
 // The sum of the lanes, always in the same order: halves are added until one is left.

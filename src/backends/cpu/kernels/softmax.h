@@ -16,10 +16,10 @@ INLINE float maxRow(const float* u, int n) {
   UNROLL for (int k = 0; k < 4; k++) m[k] = splat(-__builtin_inff());
   int j = 0;
   for (; j + 4 * LANES <= n; j += 4 * LANES) {
-    UNROLL for (int k = 0; k < 4; k++) m[k] = larger(load(u + j + k * LANES), m[k]);
+    UNROLL for (int k = 0; k < 4; k++) m[k] = atLeast(m[k], load(u + j + k * LANES));
   }
-  for (; j + LANES <= n; j += LANES) m[0] = larger(load(u + j), m[0]);
-  store(lanes, larger(larger(m[0], m[1]), larger(m[2], m[3])));
+  for (; j + LANES <= n; j += LANES) m[0] = atLeast(m[0], load(u + j));
+  store(lanes, atLeast(atLeast(m[0], m[1]), atLeast(m[2], m[3])));
   for (; j < n; j++) lanes[0] = u[j] > lanes[0] ? u[j] : lanes[0];
   UNROLL for (int width = LANES / 2; width > 0; width /= 2) {
     UNROLL for (int i = 0; i < width; i++) lanes[i] = MAX(lanes[i], lanes[i + width]);
