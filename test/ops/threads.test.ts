@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { openDevice } from "../../src/node.ts";
+import { adamwOp } from "../../src/ops/adamw.ts";
+import { crossEntropyOp } from "../../src/ops/crossEntropy.ts";
+import { dropoutOp } from "../../src/ops/dropout.ts";
+import { embeddingOp } from "../../src/ops/embedding.ts";
+import { sumOfSquaresOp } from "../../src/ops/gradientNorm.ts";
+import { layerNormOp } from "../../src/ops/layerNorm.ts";
+import { rmsNormOp } from "../../src/ops/rmsNorm.ts";
+import { softmaxOp } from "../../src/ops/softmax.ts";
+import type { Numbers } from "../../src/tensor/backend.ts";
+import type { Device } from "../../src/tensor/device.ts";
+import { DeviceError } from "../../src/tensor/errors.ts";
+import { evaluate, integers, normals } from "../compareCalls.ts";
+
+/** Each large enough to be shared among threads (program.ts, parallelWork), and of no round size. */
+const calls: Record<string, (device: Device) => Promise<Map<string, Numbers>>> = {
+  rmsNorm: (device) =>
+    evaluate(device, rmsNormOp, [normals(1, 301, 203), normals(2, 203)], { epsilon: 1e-5 }),
+  layerNorm: (device) =>
+    evaluate(device, layerNormOp, [normals(1, 301, 203), normals(2, 203), normals(3, 203)], {
+      epsilon: 1e-5,
+    }),
+  embedding: (device) => evaluate(device, embeddingOp, [integers(1, 16, 901), normals(2, 65, 16)], null),
+  dropout: (device) => evaluate(device, dropoutOp, [normals(1, 50_001), integers(2, 9, 2)], { rate: 0.5 }),
+  softmax: (device) => evaluate(device, softmaxOp, [normals(1, 101, 1001)], null),
+  "crossEntropy of few tokens": (device) =>
+    evaluate(device, crossEntropyOp, [normals(1, 5001, 16), integers(2, 16, 5001)], { ignore: 3 }),
+  "crossEntropy of many tokens": (device) =>
+    evaluate(device, crossEntropyOp, [normals(1, 41, 5001), integers(2, 5001, 41)], { ignore: -100 }),
+  adamw: (device) => {
+    const inputs = [1, 2, 3, 4].map((seed) => normals(seed, 30_001));
+    const positive = { ...inputs[3], values: Array.from(inputs[3].values, Math.abs) };
+    return evaluate(device, adamwOp, [...inputs.slice(0, 3), positive, normals(5, 3), null], {
+      beta1: 0.9,
+      beta2: 0.95,
+      epsilon: 1e-8,
+      weightDecay: 0.1,
+    });
+  },
+  sumOfSquares: (device) => evaluate(device, sumOfSquaresOp, [normals(1, 100_001), null], null),
+};
+
+for (const name of ["wasm", "native"]) {
+  test(`${name} computes the same bits on one thread as on three`, async (context) => {
+    const found = new Map<string, Map<string, Numbers>>();
+    for (const threads of [1, 3]) {
+      let device: Device;
+      try {
+        device = await openDevice({ device: name, threads });
+      } catch (error) {
+        if (!(error instanceof DeviceError)) throw error;
+        context.skip(error.message);
+        return;
+      }
+      for (const [call, run] of Object.entries(calls)) {
+        const results = await run(device);
+        if (threads === 1) found.set(call, results);
+        else assert.deepEqual(results, found.get(call), call);
+      }
+      await device.dispose();
+    }
+  });
+}
