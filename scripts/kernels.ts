@@ -16,7 +16,7 @@ import {
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { symbols } from "../src/backends/cpu/kernels/list.ts";
+import { kernelListHash, symbols } from "../src/backends/cpu/kernels/list.ts";
 
 const source = "src/backends/cpu/kernels";
 const target = "dist/src/backends/cpu";
@@ -28,6 +28,7 @@ function unityFiles(): Record<string, string> {
   const kernels = files.filter((file) => file.endsWith(".c") && file !== "program.c").sort();
   contents["all.c"] = [
     `#define KERNEL_LIST(X) ${symbols.map((symbol) => `X(${symbol})`).join(" ")}`,
+    `#define KERNEL_LIST_HASH ${kernelListHash}u`,
     ...[...kernels, "program.c"].map((file) => `#include "${file}"`),
     "",
   ].join("\n");

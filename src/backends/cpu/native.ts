@@ -1,8 +1,10 @@
 import { createRequire } from "node:module";
 import { DeviceError } from "../../tensor/errors.ts";
+import { expectSameList } from "./kernels/list.ts";
 import type { Kernels } from "./pool.ts";
 
 interface Addon {
+  kernelListHash(): number;
   attach(memory: Uint8Array): void;
   /** The widest vector of at most `most` floats that this processor has kernels for; 0 for none. */
   choose(most: number): number;
@@ -26,6 +28,7 @@ export function loadNative(path: string, memory: WebAssembly.Memory, most = 16):
       { cause },
     );
   }
+  expectSameList("native", addon.kernelListHash());
   const lanes = addon.choose(most);
   if (lanes === 0)
     throw new DeviceError("native: this processor has neither AVX-512 nor AVX2. Use the wasm device.");

@@ -1,4 +1,5 @@
 import { DeviceError } from "../../tensor/errors.ts";
+import { expectSameList } from "./kernels/list.ts";
 import type { Kernels } from "./pool.ts";
 
 /** The builds of the kernels, best first. A file's name is its build's. */
@@ -6,6 +7,7 @@ export const wasmBuilds = ["relaxed", "simd", "single"] as const;
 export type WasmBuild = (typeof wasmBuilds)[number];
 
 interface Exports {
+  readonly kernelListHash: () => number;
   readonly runProgram: (
     base: number,
     program: number,
@@ -45,6 +47,7 @@ export function instantiateWasm(
   stackTop?: number,
 ): Kernels & { heapBase: number } {
   const exports = new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Exports;
+  expectSameList("wasm", exports.kernelListHash() >>> 0);
   if (stackTop !== undefined) exports.__stack_pointer.value = stackTop;
   return {
     lanes: 4,

@@ -8,6 +8,8 @@ typedef void (*run_t)(char*, uint32_t, int, uint32_t, int, int);
 extern void runProgram_avx2(char*, uint32_t, int, uint32_t, int, int);
 extern void runProgram_avx512(char*, uint32_t, int, uint32_t, int, int);
 
+extern uint32_t kernelListHash_avx2(void);
+
 static char* base;  // one shared memory a process
 static run_t runProgram;
 
@@ -33,6 +35,12 @@ static napi_value run(napi_env env, napi_callback_info info) {
   napi_get_value_int32(env, v[4], &threads);
   runProgram(base, program, entries, control, thread, threads);
   return 0;
+}
+
+static napi_value listHash(napi_env env, napi_callback_info info) {
+  napi_value result;
+  napi_create_uint32(env, kernelListHash_avx2(), &result);
+  return result;
 }
 
 static void add(napi_env env, napi_value exports, const char* name, napi_callback function) {
@@ -65,6 +73,7 @@ static napi_value choose(napi_env env, napi_callback_info info) {
 NAPI_MODULE_INIT() {
   add(env, exports, "attach", attach);
   add(env, exports, "choose", choose);
+  add(env, exports, "kernelListHash", listHash);
   add(env, exports, "run", run);
   return exports;
 }

@@ -1,15 +1,26 @@
+import { DeviceError } from "../../../tensor/errors.ts";
+import { activationSets } from "./activation.ts";
 import { adamw } from "./adamw.ts";
+import { arithmeticSets } from "./arithmetic.ts";
 import { crossEntropy } from "./crossEntropy.ts";
 import { dropout } from "./dropout.ts";
 import { embedding } from "./embedding.ts";
 import { clipFactor, sumOfSquares } from "./gradientNorm.ts";
+import { reduceSets } from "./reduce.ts";
 import { layerNorm, rmsNorm } from "./rmsNorm.ts";
 import { matmul } from "./matmul.ts";
+import { sliceSets } from "./slice.ts";
 import { softmax } from "./softmax.ts";
 import { blocks, type KernelSet, onePass } from "./table.ts";
 
 /** Every op that the CPU has kernels for, by name. */
 export const kernelSets: Readonly<Record<string, KernelSet>> = {
+  ...activationSets,
+  ...arithmeticSets,
+  ...reduceSets,
+  ...sliceSets,
+  assign: { symbols: ["assign"], sizes: ["size"], forward: onePass("assign", ({ size }) => blocks(size)) },
+  assignIntegers: { symbols: [], sizes: ["size"], forward: onePass("assign", ({ size }) => blocks(size)) },
   reshape: {
     symbols: ["reshapeBackward"],
     sizes: ["size"],
@@ -29,3 +40,15 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
 
 /** The C functions behind them. The position of a name is the number by which a program calls it. */
 export const symbols: readonly string[] = Object.values(kernelSets).flatMap((set) => set.symbols);
+
+/** FNV-1a over the names in order: a build made from another list must not be loaded. */
+export const kernelListHash: number = [...symbols.join()].reduce(
+  (hash, letter) => Math.imul(hash ^ letter.charCodeAt(0), 0x01000193) >>> 0,
+  0x811c9dc5,
+);
+
+/** Refuses kernels built from another list. */
+export function expectSameList(device: string, hash: number): void {
+  if (hash === kernelListHash) return;
+  throw new DeviceError(`${device}: the kernels are of another version than the program. Run \`npm run build\`.`);
+}

@@ -53,6 +53,10 @@ static void barrier(Control* control, int threads) {
 #endif
 }
 
+// Names the kernel list that this build was made from: TypeScript compares it with its own.
+EXPORT(kernelListHash)
+uint32_t FN(kernelListHash)(void) { return KERNEL_LIST_HASH; }
+
 EXPORT(runProgram)
 void FN(runProgram)(char* base, ref program, int count, ref controlAt, int thread, int threads) {
   Entry* entries = (Entry*)(base + program);
