@@ -6,6 +6,7 @@ import { crossEntropy } from "./crossEntropy.ts";
 import { dropout } from "./dropout.ts";
 import { embedding } from "./embedding.ts";
 import { clipFactor, sumOfSquares } from "./gradientNorm.ts";
+import { fmaProbe, readProbe } from "./probe.ts";
 import { reduceSets } from "./reduce.ts";
 import { layerNorm, rmsNorm } from "./rmsNorm.ts";
 import { matmul } from "./matmul.ts";
@@ -36,6 +37,8 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   sumOfSquares,
   clipFactor,
   matmul,
+  readProbe,
+  fmaProbe,
 };
 
 /** The C functions behind them. The position of a name is the number by which a program calls it. */
