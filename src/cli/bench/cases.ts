@@ -1,0 +1,131 @@
+import type { Tensor } from "../../node.ts";
+import { interleave, type Pace, type Samples } from "./measure.ts";
+import { fmaCase, readBuffer, readCase } from "./probes.ts";
+import type { BenchContext, BenchLine, LimitKind } from "./topic.ts";
+
+/** One thing to measure, and the least that it must cost on any machine. */
+export interface Case {
+  readonly name: string;
+  /** Bytes that must move: each input read once, each output written once. */
+  readonly bytes: number;
+  /** Operations that an FMA unit must do, a fused multiply-add counted as two. */
+  readonly flops: number;
+  /** What one run gets done, for the rate. */
+  readonly work: { readonly amount: number; readonly unit: string };
+  /** A product of matrices in the same run, whose rate is the limit instead of that of the FMA units. */
+  readonly against?: Case;
+  /** Does it once; a promise is waited for. */
+  run(): unknown;
+  /** More numbers for the line, asked for after the last run. */
+  details?(samples: ReadonlyMap<Case, Samples>): Record<string, number>;
+  free(): void;
+}
+
+/** Above this, reading is no slower: no cache is as large. */
+const mostProbed = 2 ** 29;
+
+/**
+ * Measures the cases and their limits by turns and reports a line for each case, in order. The limits of a case are
+ * the time to read as many bytes as it must move, from a buffer of that size, and the time of its flops at the rate
+ * of the FMA units; the longer one counts. The plain device has no limits: its loops keep neither memory nor FMA
+ * units busy.
+ */
+export async function runCases(topic: string, context: BenchContext, cases: readonly Case[]): Promise<void> {
+  const limits = context.device.name === "plain" ? null : probeLimits(context, cases);
+  try {
+    const samples = await interleave([...cases, ...(limits?.cases ?? [])], paceOf(context));
+    for (const subject of cases) context.report(lineOf(topic, context, subject, samples, limits));
+  } finally {
+    for (const subject of [...cases, ...(limits?.cases ?? [])]) subject.free();
+    limits?.buffer.free();
+    context.progress("");
+  }
+}
+
+/** How long to measure: a few seconds a topic, or next to nothing. */
+export function paceOf({ quick, device, progress }: BenchContext): Pace {
+  const brief = { rounds: 2, turnMs: 1, warmMs: 1 };
+  const full =
+    device.name === "plain" ? { rounds: 3, turnMs: 1, warmMs: 1 } : { rounds: 7, turnMs: 120, warmMs: 300 };
+  return { ...(quick ? brief : full), now: () => performance.now(), progress };
+}
+
+interface Limits {
+  readonly buffer: Tensor;
+  readonly reads: ReadonlyMap<number, Case>;
+  readonly fma: Case;
+  readonly cases: readonly Case[];
+}
+
+function probeLimits({ device, threads, quick }: BenchContext, cases: readonly Case[]): Limits {
+  const sizes = new Set(cases.map(probedBytes));
+  const buffer = readBuffer(device, Math.max(...sizes));
+  const reads = new Map([...sizes].map((bytes) => [bytes, readCase(buffer, bytes, threads)]));
+  const fma = fmaCase(device, threads, quick ? 64 : 4096);
+  return { buffer, reads, fma, cases: [...reads.values(), fma] };
+}
+
+function probedBytes({ bytes }: Case): number {
+  return Math.min(Math.max(bytes, 4096), mostProbed);
+}
+
+/** The shortest time that a limit allows. */
+interface Limit {
+  readonly kind: LimitKind;
+  readonly seconds: number;
+  /** The measured rates behind it. */
+  readonly details: Readonly<Record<string, number>>;
+}
+
+function limitOf(subject: Case, { reads, fma }: Limits, secondsOf: (subject: Case) => number): Limit {
+  const read = reads.get(probedBytes(subject))!; // made for each case
+  const readRate = read.bytes / secondsOf(read);
+  const fmaRate = fma.flops / secondsOf(fma);
+  const details = { readGBs: readRate / 1e9, fmaGFLOPs: fmaRate / 1e9 };
+  if (subject.against) {
+    const rate = subject.against.flops / secondsOf(subject.against);
+    return {
+      kind: "GEMM rate",
+      seconds: subject.flops / rate,
+      details: { ...details, gemmGFLOPs: rate / 1e9 },
+    };
+  }
+  const reading = subject.bytes / readRate;
+  const computing = subject.flops / fmaRate;
+  return reading > computing
+    ? { kind: "memory bandwidth", seconds: reading, details }
+    : { kind: "FMA rate", seconds: computing, details };
+}
+
+/** The line of a case: with limits, or times only. */
+export function lineOf(
+  topic: string,
+  { device, threads }: BenchContext,
+  subject: Case,
+  samples: ReadonlyMap<Case, Samples>,
+  limits: Limits | null,
+): BenchLine {
+  const { bytes, flops, work } = subject;
+  const own = samples.get(subject)!; // every case was measured, as were the probes
+  const limit = limits && limitOf(subject, limits, (any) => samples.get(any)!.medianMs / 1000);
+  const best = limits && limitOf(subject, limits, (any) => samples.get(any)!.minMs / 1000);
+  return {
+    topic,
+    case: subject.name,
+    device: device.name,
+    threads,
+    ...own,
+    rate: (1000 * work.amount) / own.medianMs,
+    unit: `${work.unit}/s`,
+    limit: limit && work.amount / limit.seconds,
+    limitKind: limit?.kind ?? null,
+    fraction: limit && (1000 * limit.seconds) / own.medianMs,
+    details: {
+      bytes,
+      flops,
+      ...limit?.details,
+      ...(best && { minFraction: (1000 * best.seconds) / own.minMs }), // the same from the minima alone
+      ...subject.details?.(samples),
+    },
+  };
+}

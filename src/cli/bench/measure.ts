@@ -1,0 +1,82 @@
+/** Something that can be run again and again. */
+export interface Runnable {
+  readonly name: string;
+  run(): unknown;
+}
+
+/** The times of one case. */
+export interface Samples {
+  /** Over all runs of all rounds. */
+  readonly medianMs: number;
+  readonly minMs: number;
+  readonly runs: number;
+  /** The median of each round. */
+  readonly roundMs: readonly number[];
+}
+
+/** How long to measure. */
+export interface Pace {
+  /** How often each case has its turn. */
+  readonly rounds: number;
+  /** A turn ends with the first run that reaches this time. */
+  readonly turnMs: number;
+  /** Run each case this long before the first round: engines compile what is hot. */
+  readonly warmMs: number;
+  /** Milliseconds since any moment. */
+  now(): number;
+  progress(text: string): void;
+}
+
+/**
+ * Times several cases by turns, so that whatever slows the machine down for a while slows them all, and their ratios
+ * hold. A turn begins with one run that does not count, since the other cases have emptied the caches; a case whose
+ * run outlasts a turn goes without.
+ */
+export async function interleave<Case extends Runnable>(
+  cases: readonly Case[],
+  { rounds, turnMs, warmMs, now, progress }: Pace,
+): Promise<Map<Case, Samples>> {
+  const time = async (subject: Case) => {
+    const started = now();
+    const pending = subject.run();
+    if (pending instanceof Promise) await pending;
+    return now() - started;
+  };
+  const longest = new Map<Case, number>();
+  for (const subject of cases) {
+    progress(`warming ${subject.name}`);
+    let ms = 0;
+    for (const until = now() + warmMs; ms === 0 || now() < until;) ms = await time(subject);
+    longest.set(subject, ms);
+  }
+
+  const times = new Map<Case, number[][]>(cases.map((subject) => [subject, []]));
+  for (let round = 1; round <= rounds; round++) {
+    for (const subject of cases) {
+      progress(`round ${round} of ${rounds}: ${subject.name}`);
+      if (longest.get(subject)! < turnMs) await time(subject); // set above for each
+      const turn: number[] = [];
+      for (const until = now() + turnMs; turn.length === 0 || now() < until;) turn.push(await time(subject));
+      times.get(subject)!.push(turn); // as above
+    }
+  }
+  return new Map([...times].map(([subject, turns]) => [subject, samplesOf(turns)]));
+}
+
+/** What the times of each round come to. */
+export function samplesOf(turns: readonly (readonly number[])[]): Samples {
+  const all = turns.flat();
+  return {
+    medianMs: median(all),
+    minMs: all.reduce((a, b) => Math.min(a, b)),
+    runs: all.length,
+    roundMs: turns.map(median),
+  };
+}
+
+/** The middle value; of an even number, the mean of the two. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
