@@ -1,0 +1,122 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import * as Plot from "@observablehq/plot";
+import { parseHTML } from "linkedom";
+import { type Metric, readMetrics } from "./metrics.ts";
+import type { Run } from "./run.ts";
+
+/** Points of a curve: what a screen can show. Each is the mean of the steps around it. */
+const mostPoints = 300;
+
+const width = 860;
+const panelHeight = 260;
+const titleHeight = 52;
+const colors = { training: "#4269d0", validation: "#efb118" };
+
+interface Point {
+  readonly step: number;
+  readonly loss: number;
+  readonly accuracy: number;
+}
+
+/** Draws the metrics of a run as its chart.svg. */
+export async function writeChart({ name, directory }: Run): Promise<void> {
+  const metrics = await readMetrics(join(directory, "metrics.jsonl"));
+  if (!metrics.some(({ type }) => type === "step")) return;
+  await writeFile(join(directory, "chart.svg"), chartOf(name, metrics));
+}
+
+/** Loss above, accuracy below, over the steps; a line where a stage of other lengths begins. */
+export function chartOf(name: string, metrics: readonly Metric[]): string {
+  const steps = thinned(metrics.filter((metric) => metric.type === "step"));
+  const evaluations = metrics.filter((metric) => metric.type === "evaluation");
+  const stages = metrics.filter((metric) => metric.type === "stage");
+  const { document } = parseHTML("<html><body></body></html>");
+
+  const stageMarks = [
+    Plot.ruleX(stages, { x: "step", stroke: "#999", strokeDasharray: "4 4" }),
+    Plot.text(stages, {
+      x: "step",
+      frameAnchor: "top",
+      textAnchor: "start",
+      dx: 4,
+      dy: -2,
+      fill: "#666",
+      text: ({ length }) => `length ${length}`,
+    }),
+  ];
+  const panel = (y: "loss" | "accuracy", label: string, options: Plot.ScaleOptions): string => {
+    const curve = (points: readonly Point[], stroke: string, strokeWidth: number) =>
+      Plot.lineY(points, { x: "step", y, stroke, strokeWidth });
+    const svg = Plot.plot({
+      document,
+      width,
+      height: panelHeight,
+      marginLeft: 60,
+      marginRight: 30,
+      style: { fontSize: "12px", fontFamily: "system-ui, sans-serif" },
+      x: { label: "step", grid: true, domain: [0, Math.max(...metrics.map(({ step }) => step))] },
+      y: { label, grid: true, ...options },
+      marks: [
+        ...(stages.length > 1 ? stageMarks : []),
+        curve(steps, colors.training, 1.5),
+        ...(evaluations.length > 0
+          ? [
+              curve(evaluations, colors.validation, 2),
+              Plot.dot(evaluations, { x: "step", y, fill: colors.validation, r: 3 }),
+            ]
+          : []),
+      ],
+    });
+    return svg.outerHTML;
+  };
+
+  const panels = [
+    panel("loss", "loss (nats)", {
+      domain: [0, 1.05 * Math.max(...[...steps, ...evaluations].map(({ loss }) => loss))],
+    }),
+    panel("accuracy", "accuracy (%)", { domain: [0, 100], transform: (accuracy: number) => 100 * accuracy }),
+  ];
+  return page(name, evaluations.length > 0, panels);
+}
+
+/** The panels below each other under a title, with the key of the two colours. */
+function page(name: string, validation: boolean, panels: readonly string[]): string {
+  const height = titleHeight + panels.length * (panelHeight + 12);
+  const key = (x: number, color: string, label: string) =>
+    `<rect x="${x}" y="34" width="14" height="4" fill="${color}"/><text x="${x + 20}" y="40" font-size="12">${label}</text>`;
+  const placed = panels.map((svg, i) => {
+    const y = titleHeight + i * (panelHeight + 12);
+    return svg.replace("<svg ", `<svg x="0" y="${y}" `).replaceAll("&nbsp;", " ");
+  });
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}"` +
+      ` font-family="system-ui, sans-serif" fill="#222">`,
+    `<rect width="100%" height="100%" fill="white"/>`,
+    `<text x="16" y="22" font-size="16" font-weight="bold">${escaped(name)}</text>`,
+    key(60, colors.training, "training"),
+    validation ? key(160, colors.validation, "validation") : "",
+    ...placed,
+    `</svg>\n`,
+  ].join("\n");
+}
+
+/** Neighbouring steps averaged, so that at most `mostPoints` are left. */
+function thinned(steps: readonly Point[]): Point[] {
+  const size = Math.ceil(steps.length / mostPoints);
+  const points: Point[] = [];
+  for (let i = 0; i < steps.length; i += size) {
+    const some = steps.slice(i, i + size);
+    const mean = (of: (point: Point) => number) => some.map(of).reduce((a, b) => a + b, 0) / some.length;
+    points.push({
+      step: mean(({ step }) => step),
+      loss: mean(({ loss }) => loss),
+      accuracy: mean(({ accuracy }) => accuracy),
+    });
+  }
+  return points;
+}
+
+function escaped(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+}

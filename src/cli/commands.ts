@@ -1,0 +1,25 @@
+import type { Command } from "./command.ts";
+import { bench } from "./commands/bench.ts";
+import { devices } from "./commands/devices.ts";
+import { evaluation } from "./commands/eval.ts";
+import { generate } from "./commands/generate.ts";
+import { inspect } from "./commands/inspect.ts";
+import { reproduceInductionHeads } from "./commands/reproduce.ts";
+import { trainCommands } from "./commands/train.ts";
+
+/** All commands, in the order of the help. */
+export const commands: readonly Command[] = [
+  ...trainCommands,
+  evaluation,
+  generate,
+  inspect,
+  reproduceInductionHeads,
+  devices,
+  bench,
+];
+
+/** What the first words of two-word commands have in common. */
+export const groups: Readonly<Record<string, string>> = {
+  train: "Trains a Mamba on a task, or goes on with a run.",
+  reproduce: "Trains and evaluates as a paper did, and puts the numbers beside the paper's.",
+};

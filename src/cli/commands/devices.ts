@@ -1,0 +1,65 @@
+import { type Device, DeviceError, type DeviceName, deviceNames, openDevice } from "../../node.ts";
+import { defineCommand } from "../command.ts";
+import { deviceFlags, outputFlags } from "../flags.ts";
+import { describeDevice, machineOf } from "../device.ts";
+
+interface Found {
+  readonly device: DeviceName;
+  readonly opens: boolean;
+  /** What it is, or why it does not open. */
+  readonly text: string;
+  readonly threads?: number;
+  readonly lanes?: number;
+}
+
+export const devices = defineCommand({
+  name: "devices",
+  doc: "Says which devices are there, which one would be used, and why.",
+  flags: { ...deviceFlags, ...outputFlags },
+  async run({ values, terminal }) {
+    const found: Found[] = [];
+    for (const name of deviceNames) found.push(await tryOpening(name, values.threads));
+    const { chosen, reason } = choose(found, values.device);
+
+    const { green, dim, bold } = terminal.colors;
+    for (const { device, opens, text } of found) {
+      const mark = opens ? green("✓") : "✗";
+      terminal.say(
+        `${mark} ${device === chosen ? bold(device.padEnd(7)) : device.padEnd(7)} ${opens ? text : dim(text)}`,
+      );
+    }
+    terminal.say();
+    terminal.say(`${bold(chosen)} would be used: ${reason}.`);
+    for (const each of found) terminal.emit({ type: "device", ...each });
+    terminal.emit({ type: "choice", device: chosen, reason });
+    if (!found.some(({ device, opens }) => device === chosen && opens)) {
+      throw new DeviceError(`devices: ${chosen} is asked for and does not open. Ask for another one.`);
+    }
+    return 0;
+  },
+});
+
+async function tryOpening(name: DeviceName, threads: number | undefined): Promise<Found> {
+  let device: Device;
+  try {
+    device = await openDevice({ device: name, ...(name !== "plain" && { threads }) });
+  } catch (error) {
+    if (!(error instanceof DeviceError)) throw error;
+    return { device: name, opens: false, text: error.message.replace(`${name}: `, "") };
+  }
+  const found = { device: name, opens: true, text: describeDevice(device), ...machineOf(device) };
+  await device.dispose();
+  return found;
+}
+
+function choose(
+  found: readonly Found[],
+  flag: DeviceName | undefined,
+): { chosen: DeviceName; reason: string } {
+  const asked = deviceNames.find((name) => name === process.env.STATEWISE_DEVICE);
+  if (flag) return { chosen: flag, reason: "--device asks for it" };
+  if (asked) return { chosen: asked, reason: "the environment variable STATEWISE_DEVICE asks for it" };
+  const working = found.filter(({ opens }) => opens);
+  const reason = working.length > 1 ? "it is the fastest that works here" : "nothing else works here";
+  return { chosen: working[0].device, reason };
+}

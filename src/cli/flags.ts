@@ -1,0 +1,123 @@
+/** Every flag of every command, declared once. A command takes groups of them, with its own initial values. */
+import { deviceNames } from "../node.ts";
+import { choice, group, integer, many, number, text, toggle } from "./flag.ts";
+
+export const modelFlags = group("Model", {
+  dModel: integer("D, width of the residual stream", 64),
+  layers: integer("number of Mamba blocks", 2),
+  dState: integer("N, numbers remembered per channel", 16),
+  dConv: integer("K, taps of the short convolution", 4),
+  expand: integer("E, channels inside a block per channel outside", 2),
+  dtRank: {
+    ...integer("R, rank of the projection to Δ", undefined),
+    initially: "d-model / 16, rounded up",
+  },
+});
+
+export const vocabularyFlag = group("Task", {
+  vocabulary: integer("how many tokens there are, the special ones included", 16, { least: 3 }),
+});
+
+export const memorizeFlag = group("Task", {
+  memorize: integer("how many data tokens a sequence holds", 16),
+});
+
+export const textFlags = group("Task", {
+  file: text("the text to learn, read as bytes", "FILE", undefined),
+  validationFraction: number("part of the text, its end, that is kept for validation", 0.1, {
+    above: 0,
+    below: 1,
+  }),
+});
+
+export const trainingFlags = group("Training", {
+  steps: integer("updates of the parameters", 1000),
+  batch: integer("sequences per update and per piece of an accumulated one", 32),
+  length: integer("tokens of a sequence", 64),
+  accumulation: integer("batches whose gradients make one update", 1),
+  learningRate: number("the highest rate", 1e-3, { above: 0, below: Infinity }),
+  warmup: integer("steps over which the rate rises from 0", 0, { least: 0 }),
+  schedule: choice("how the rate goes on after the warm-up", "NAME", ["constant", "cosine"], "constant"),
+  weightDecay: number("decay of the matrices, as in AdamW", 0, { least: 0, below: Infinity }),
+  beta1: number("decay of the first moment", 0.9, { least: 0, below: 1 }),
+  beta2: number("decay of the second moment", 0.95, { least: 0, below: 1 }),
+  clip: number("norm to which a larger gradient is scaled down; Infinity never does", 1, { above: 0 }),
+  seed: integer("the same seed gives the same run, bit for bit", 0, { least: 0 }),
+});
+
+/** These say when to look and to save; a run that goes on may change them. */
+export const rhythmFlags = group("Training", {
+  evaluateEvery: integer("steps between evaluations on validation data; 0 for none", 0, { least: 0 }),
+  evaluationBatches: integer("batches of an evaluation", 4),
+  checkpointEvery: integer("steps between checkpoints; the last step always makes one", 250),
+});
+
+export const runFlags = group("Run", {
+  name: text("what the run is called; the same name again resumes it", "NAME", undefined),
+  runs: text("where the runs are", "DIR", "runs"),
+  fresh: toggle("begin anew; a run of the same name is moved aside, never deleted"),
+});
+
+export const deviceFlags = group("Device", {
+  device: {
+    ...choice("what computes", "NAME", deviceNames, undefined),
+    initially: "STATEWISE_DEVICE, else the fastest that works",
+  },
+  threads: {
+    ...integer("threads of a CPU device", undefined, { least: 1, most: 256 }),
+    initially: "one per core",
+  },
+});
+
+export const outputFlags = group("Output", {
+  json: toggle("one JSON object a line, for programs"),
+});
+
+export const sourceFlags = group("Source", {
+  run: text("a run, by its name or its directory", "RUN", undefined),
+  runs: text("where the runs are", "DIR", "runs"),
+});
+
+export const modelSourceFlags = group("Source", {
+  ...sourceFlags,
+  model: text("a directory with config.json and model.safetensors", "DIR", undefined),
+});
+
+export const samplingFlags = group("Generation", {
+  prompt: text("what to go on from; - reads it from standard input", "TEXT", undefined),
+  maxTokens: integer("tokens to generate at the most", 256),
+  stop: many(text("text that ends the generation and is not shown", "TEXT", undefined)),
+  temperature: number("logits are divided by it; 0 takes the most likely token", 1, {
+    least: 0,
+    below: Infinity,
+  }),
+  topK: { ...integer("keep the N most likely tokens", 0, { least: 0 }), initially: "0, all" },
+  topP: {
+    ...number("keep the fewest tokens whose probabilities reach X", 1, { above: 0, most: 1 }),
+    initially: "1, all",
+  },
+  minP: {
+    ...number("keep tokens at least X times as likely as the likeliest", 0, { least: 0, most: 1 }),
+    initially: "0, all",
+  },
+  repetitionPenalty: number("makes the last 64 tokens less likely", 1, { above: 0, below: Infinity }),
+  seed: integer("the same seed, prompt and model give the same text", 0, { least: 0 }),
+});
+
+export const evaluationFlags = group("Evaluation", {
+  length: {
+    ...many(integer("tokens of a sequence; several give several rows", undefined)),
+    initially: "as trained",
+  },
+  batches: integer("validation batches per length", 16),
+  batch: { ...integer("sequences per batch", undefined), initially: "as trained" },
+});
+
+export const planFlags = group("Memory plan", {
+  batch: { ...integer("sequences per update", undefined), initially: "as trained" },
+  length: { ...integer("tokens of a sequence", undefined), initially: "as trained" },
+});
+
+export const benchFlags = group("Bench", {
+  quick: toggle("small sizes, a second in all: shows that it works, not how fast it is"),
+});
