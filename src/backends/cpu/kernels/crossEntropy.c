@@ -1,6 +1,6 @@
 // A task is as many rows as make about 4096 elements. A row is read twice (forward) or once (backward), from memory once
-// if it fits the cache. The losses of the rows go through scratch and are added in a second pass, in order, in double.
-// Traffic: forward 1, backward 2 floats an element.
+// if it fits the cache. The losses of the rows go through scratch and are added in a second pass, in order, in
+// double. Traffic: forward 1, backward 2 floats an element.
 #include "softmax.h"
 
 typedef struct {
@@ -10,20 +10,24 @@ typedef struct {
 
 KERNEL(crossEntropyRows) {
   const CrossEntropy* a = arguments;
-  const int n = a->vocabulary, rows = rowsOfTask(n);
+  const int n = a->vocabulary, rows = rowsOfTask(n), last = MIN(end * rows, a->rows);
   const int32_t* targets = INTS(a->targets);
-  for (int row = begin * rows; row < MIN(end * rows, a->rows); row++) {
-    const int target = targets[row];
-    if (target == a->ignore) {
-      FLOATS(a->logsumexp)[row] = 0;
-      continue;
+  for (int first = begin * rows; first < last; first += LANES) {
+    const int count = MIN(LANES, last - first);
+    const float* logits = FLOATS(a->logits) + (long)first * n;
+    float most[LANES] = {0}, sums[LANES] = {0}, logsumexp[LANES];
+    for (int k = 0; k < count; k++) {
+      if (targets[first + k] != a->ignore) most[k] = maxRow(logits + (long)k * n, n);
     }
-    const float* logits = FLOATS(a->logits) + (long)row * n;
-    const float most = maxRow(logits, n);
-    const float logsumexp = most + log_(splat(sumExpRow(logits, n, most)))[0];
-    const int known = (uint32_t)target < (uint32_t)n;
-    FLOATS(a->logsumexp)[row] = logsumexp;
-    FLOATS(a->scratch)[row] = known ? logsumexp - logits[target] : __builtin_nanf("");
+    for (int k = 0; k < count; k++) {
+      if (targets[first + k] != a->ignore) sums[k] = sumExpRow(logits + (long)k * n, n, most[k]);
+    }
+    store(logsumexp, load(most) + log_(load(sums)));
+    for (int k = 0; k < count; k++) {
+      const int target = targets[first + k], known = (uint32_t)target < (uint32_t)n;
+      FLOATS(a->logsumexp)[first + k] = target == a->ignore ? 0 : logsumexp[k];
+      FLOATS(a->scratch)[first + k] = known ? logsumexp[k] - logits[(long)k * n + target] : __builtin_nanf("");
+    }
   }
 }
 
@@ -49,6 +53,11 @@ typedef struct {
   int32_t pass, rows, vocabulary, ignore;
 } CrossEntropyBackward;
 
+INLINE void shareOut(const float* logits, float* dLogits, vf share, vf logsumexp, int adds, int part) {
+  const vf d = share * expBelow(loadUpTo(logits, part), logsumexp);
+  storeUpTo(dLogits, adds ? loadUpTo(dLogits, part) + d : d, part);
+}
+
 KERNEL(crossEntropyBackward) {
   const CrossEntropyBackward* a = arguments;
   if (!a->dLogits) return;
@@ -64,12 +73,11 @@ KERNEL(crossEntropyBackward) {
       continue;
     }
     const float* logits = FLOATS(a->logits) + (long)row * n;
-    const float logsumexp = FLOATS(a->logsumexp)[row];
+    const vf logsumexp = splat(FLOATS(a->logsumexp)[row]);
     const vf share = splat(known ? factor : __builtin_nanf(""));
-    for (int j = 0; j < n; j += LANES) {
-      const vf d = share * expBelow(loadUpTo(logits + j, n - j), logsumexp);
-      storeUpTo(dLogits + j, adds ? loadUpTo(dLogits + j, n - j) + d : d, n - j);
-    }
+    int j = 0;
+    for (; j + LANES <= n; j += LANES) shareOut(logits + j, dLogits + j, share, logsumexp, adds, LANES);
+    if (j < n) shareOut(logits + j, dLogits + j, share, logsumexp, adds, n - j);
     if (known) dLogits[target] -= factor;
   }
 }

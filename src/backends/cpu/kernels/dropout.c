@@ -1,6 +1,6 @@
-// Forward and backward are one: out (+)= in k / (1 − rate), k hashed from the element's index. A task is a block of 4096.
-// Traffic: 2 floats an element; about 20 integer operations a vector.
-#include "kernel.h"
+// Forward and backward are one: out (+)= in k / (1 − rate), k hashed from the element's index. A task is a block of
+// 4096. Traffic: 2 floats an element; about 20 integer operations a vector.
+#include "rows.h"
 
 typedef uint32_t vu __attribute__((vector_size(VB)));
 
@@ -10,19 +10,15 @@ INLINE vu mixWords(vu x) {
   return x ^ (x >> 16);
 }
 
-INLINE void drop(const float* in, float* out, const int32_t* seed, int adds, int begin, int end, int threshold, float scale) {
+INLINE void drop(const float* in, float* out, const int32_t* seed, int adds, int begin, int end, int threshold,
+                 float scale) {
   const vu key0 = mixWords((vu){0} + ((uint32_t)seed[0] ^ 0x9e3779b9u));
   const vu key1 = mixWords(key0 + (uint32_t)seed[1]);
-  vu lane;
-  for (int k = 0; k < LANES; k++) lane[k] = k;
   for (int i = begin; i < end; i += LANES) {
-    const int n = MIN(LANES, end - i);
-    const vi word = (vi)(mixWords(mixWords((lane + (uint32_t)i) ^ key0) + key1) >> 8);
-    const vf u = n == LANES ? load(in + i) : loadPart(in + i, n);
-    const vf y = where(word >= threshold, u * scale, (vf){0});
-    const vf sum = !adds ? y : (n == LANES ? load(out + i) : loadPart(out + i, n)) + y;
-    if (n == LANES) store(out + i, sum);
-    else storePart(out + i, sum, n);
+    const vu index = (vu)laneIndex() + (uint32_t)i;
+    const vi word = (vi)(mixWords(mixWords(index ^ key0) + key1) >> 8);
+    const vf y = where(word >= threshold, loadUpTo(in + i, end - i) * scale, (vf){0});
+    storeUpTo(out + i, adds ? loadUpTo(out + i, end - i) + y : y, end - i);
   }
 }
 

@@ -42,7 +42,21 @@ INLINE vf load(const float* p) { return *(const vfu*)p; }
 INLINE void store(float* p, vf v) { *(vfu*)p = v; }
 INLINE vf splat(float x) { return x - (vf){0}; }
 
+// 0, 1, 2, …
+INLINE vi laneIndex(void) {
+  vi v;
+  UNROLL for (int i = 0; i < LANES; i++) v[i] = i;
+  return v;
+}
+
 // The first n < LANES floats at p; the other lanes are 0. And storing them alone.
+#if VB == 64
+INLINE vf loadPart(const float* p, int n) { return (vf)_mm512_maskz_loadu_ps((1u << n) - 1, p); }
+INLINE void storePart(float* p, vf v, int n) { _mm512_mask_storeu_ps(p, (1u << n) - 1, (__m512)v); }
+#elif VB == 32
+INLINE vf loadPart(const float* p, int n) { return (vf)_mm256_maskload_ps(p, (__m256i)(laneIndex() < n)); }
+INLINE void storePart(float* p, vf v, int n) { _mm256_maskstore_ps(p, (__m256i)(laneIndex() < n), (__m256)v); }
+#else
 INLINE vf loadPart(const float* p, int n) {
   vf v = {0};
   for (int i = 0; i < n; i++) v[i] = p[i];
@@ -51,6 +65,7 @@ INLINE vf loadPart(const float* p, int n) {
 INLINE void storePart(float* p, vf v, int n) {
   for (int i = 0; i < n; i++) p[i] = v[i];
 }
+#endif
 
 // a b + c, rounded once where the machine can.
 #if VB == 64
@@ -84,12 +99,30 @@ INLINE vf atMost(vf x, vf high) { return where(x > high, high, x); }
 #endif
 INLINE vf absolute(vf x) { return (vf)((vi)x & 0x7fffffff); }
 
-// The sum of the lanes, always in the same order: halves are added until one is left.
+// Combines the lanes, always in the same order: halves of halves until one is left.
+typedef float v4f __attribute__((vector_size(16)));
+typedef union {
+  vf whole;
+  v4f quarter[LANES / 4];
+} Quarters;
+
 INLINE float sumLanes(vf v) {
-  float s[LANES];
-  store(s, v);
-  UNROLL for (int width = LANES / 2; width > 0; width /= 2) {
-    UNROLL for (int i = 0; i < width; i++) s[i] += s[i + width];
-  }
-  return s[0];
+  const Quarters q = {v};
+#if VB == 64
+  const v4f s = (q.quarter[0] + q.quarter[2]) + (q.quarter[1] + q.quarter[3]);
+#elif VB == 32
+  const v4f s = q.quarter[0] + q.quarter[1];
+#else
+  const v4f s = q.quarter[0];
+#endif
+  return (s[0] + s[2]) + (s[1] + s[3]);
+}
+
+// The largest lane; NaN is left out unless all are.
+INLINE float maxLanes(vf v) {
+  float lanes[LANES];
+  store(lanes, v);
+  float most = -__builtin_inff();
+  UNROLL for (int i = 0; i < LANES; i++) most = lanes[i] > most ? lanes[i] : most;
+  return most;
 }

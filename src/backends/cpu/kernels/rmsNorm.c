@@ -8,18 +8,32 @@ typedef struct {
   float epsilon;
 } RmsNorm;
 
+INLINE void rmsNormVector(const float* u, const float* gain, float* y, vf r, int part) {
+  storeUpTo(y, loadUpTo(gain, part) * loadUpTo(u, part) * r, part);
+}
+
+INLINE void rmsNormRows(const RmsNorm* a, char* base, int row, const int count) {
+  const int n = a->dModel;
+  const float* u = FLOATS(a->u) + (long)row * n;
+  const float* gain = FLOATS(a->gain);
+  float* y = FLOATS(a->y) + (long)row * n;
+  float squares[LANES] = {0}, r[LANES];
+  for (int k = 0; k < count; k++) squares[k] = dotRow(u + (long)k * n, u + (long)k * n, n);
+  store(r, 1 / squareRoot(load(squares) / (float)n + a->epsilon));
+  for (int k = 0; k < count; k++, u += n, y += n) {
+    const vf scale = splat(r[k]);
+    int j = 0;
+    for (; j + LANES <= n; j += LANES) rmsNormVector(u + j, gain + j, y + j, scale, LANES);
+    if (j < n) rmsNormVector(u + j, gain + j, y + j, scale, n - j);
+  }
+}
+
 KERNEL(rmsNorm) {
   const RmsNorm* a = arguments;
-  const int n = a->dModel;
-  const float* gain = FLOATS(a->gain);
-  for (int row = begin * ROWS; row < MIN(end * ROWS, a->rows); row++) {
-    const float* u = FLOATS(a->u) + (long)row * n;
-    float* y = FLOATS(a->y) + (long)row * n;
-    const vf r = splat(1 / __builtin_sqrtf(dotRow(u, u, n) / n + a->epsilon));
-    for (int j = 0; j < n; j += LANES) {
-      storeUpTo(y + j, loadUpTo(gain + j, n - j) * loadUpTo(u + j, n - j) * r, n - j);
-    }
-  }
+  const int last = MIN(end * ROWS, a->rows);
+  int row = begin * ROWS;
+  for (; row + TOGETHER <= last; row += TOGETHER) rmsNormRows(a, base, row, TOGETHER);
+  for (; row < last; row++) rmsNormRows(a, base, row, 1);
 }
 
 typedef struct {
@@ -50,33 +64,52 @@ INLINE void rmsNormSums(const float* u, const float* gain, const float* dy, int 
   *product = sumLanes(p[0] + p[1]);
 }
 
+// The same vector of `count` rows, whose scales are r and pulls r² mean(g dy u). du and partial may be left out.
+INLINE void rmsNormBackwardVector(const float* u, const float* gain, const float* dy, float* du, int adds,
+                                  float* partial, int first, const float* r, const float* pull, long n, const int count,
+                                  int part) {
+  const vf g = loadUpTo(gain, part);
+  vf sum = first || !partial ? (vf){0} : loadUpTo(partial, part);
+  UNROLL for (int k = 0; k < count; k++) {
+    const vf x = loadUpTo(u + k * n, part), d = loadUpTo(dy + k * n, part), scale = splat(r[k]);
+    if (du) {
+      const vf dx = scale * (g * d - x * splat(pull[k]));
+      storeUpTo(du + k * n, adds ? loadUpTo(du + k * n, part) + dx : dx, part);
+    }
+    sum = fma_(d * x, scale, sum);
+  }
+  if (partial) storeUpTo(partial, sum, part);
+}
+
+INLINE void rmsNormBackwardRows(const RmsNormBackward* a, char* base, int row, float* partial, const int count) {
+  const int n = a->dModel, adds = a->accumulate & 1, first = row % ROWS == 0;
+  const float* gain = FLOATS(a->gain);
+  const float* u = FLOATS(a->u) + (long)row * n;
+  const float* dy = FLOATS(a->dy) + (long)row * n;
+  float* du = a->du ? FLOATS(a->du) + (long)row * n : 0;
+  float squares[LANES] = {0}, products[LANES] = {0}, r[LANES], pull[LANES];
+  for (int k = 0; k < count; k++) {
+    rmsNormSums(u + (long)k * n, gain, dy + (long)k * n, n, &squares[k], &products[k]);
+  }
+  const vf scale = 1 / squareRoot(load(squares) / (float)n + a->epsilon);
+  store(r, scale);
+  store(pull, scale * scale * load(products) / (float)n);
+  for (int j = 0; j < n; j += LANES) {
+    const int part = n - j;
+    float *to = du ? du + j : 0, *sum = partial ? partial + j : 0;
+    if (part >= LANES) rmsNormBackwardVector(u + j, gain + j, dy + j, to, adds, sum, first, r, pull, n, count, LANES);
+    else rmsNormBackwardVector(u + j, gain + j, dy + j, to, adds, sum, first, r, pull, n, count, part);
+  }
+}
+
 KERNEL(rmsNormBackward) {
   const RmsNormBackward* a = arguments;
-  const int n = a->dModel, adds = a->accumulate & 1;
-  const float* gain = FLOATS(a->gain);
   for (int task = begin; task < end; task++) {
-    float* partial = a->dGain ? FLOATS(a->scratch) + (long)task * n : 0;
-    for (int row = task * ROWS; row < MIN((task + 1) * ROWS, a->rows); row++) {
-      const float* u = FLOATS(a->u) + (long)row * n;
-      const float* dy = FLOATS(a->dy) + (long)row * n;
-      float* du = a->du ? FLOATS(a->du) + (long)row * n : 0;
-      float squares, product;
-      rmsNormSums(u, gain, dy, n, &squares, &product);
-      const float scale = 1 / __builtin_sqrtf(squares / n + a->epsilon);
-      const vf r = splat(scale), pull = splat(scale * scale * product / n);
-      const int first = row % ROWS == 0;
-      for (int j = 0; j < n; j += LANES) {
-        const vf x = loadUpTo(u + j, n - j), d = loadUpTo(dy + j, n - j);
-        if (du) {
-          const vf dx = r * (loadUpTo(gain + j, n - j) * d - x * pull);
-          storeUpTo(du + j, adds ? loadUpTo(du + j, n - j) + dx : dx, n - j);
-        }
-        if (partial) {
-          const vf sum = first ? (vf){0} : loadUpTo(partial + j, n - j);
-          storeUpTo(partial + j, fma_(d * x, r, sum), n - j);
-        }
-      }
-    }
+    float* partial = a->dGain ? FLOATS(a->scratch) + (long)task * a->dModel : 0;
+    const int last = MIN((task + 1) * ROWS, a->rows);
+    int row = task * ROWS;
+    for (; row + TOGETHER <= last; row += TOGETHER) rmsNormBackwardRows(a, base, row, partial, TOGETHER);
+    for (; row < last; row++) rmsNormBackwardRows(a, base, row, partial, 1);
   }
 }
 

@@ -16,7 +16,7 @@ KERNEL(softmax) {
     const float most = maxRow(u, n);
     const vf inverse = splat(1 / sumExpRow(u, n, most));
     for (int j = 0; j < n; j += LANES) {
-      storeUpTo(y + j, expBelow(loadUpTo(u + j, n - j), most) * inverse, n - j);
+      storeUpTo(y + j, expBelow(loadUpTo(u + j, n - j), splat(most)) * inverse, n - j);
     }
   }
 }

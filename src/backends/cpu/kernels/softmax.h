@@ -7,11 +7,10 @@
 INLINE int rowsOfTask(int n) { return MAX(1, 4096 / n); }
 
 // exp(u − most), for u ≤ most. Below exp(−87) it is 0.
-INLINE vf expBelow(vf u, float most) { return exp2Decay((u - splat(most)) * splat(LOG2E)); }
+INLINE vf expBelow(vf u, vf most) { return exp2Decay((u - most) * LOG2E); }
 
 // The largest number of a row, NaN left out.
 INLINE float maxRow(const float* u, int n) {
-  float lanes[LANES];
   vf m[4];
   UNROLL for (int k = 0; k < 4; k++) m[k] = splat(-__builtin_inff());
   int j = 0;
@@ -19,21 +18,19 @@ INLINE float maxRow(const float* u, int n) {
     UNROLL for (int k = 0; k < 4; k++) m[k] = atLeast(m[k], load(u + j + k * LANES));
   }
   for (; j + LANES <= n; j += LANES) m[0] = atLeast(m[0], load(u + j));
-  store(lanes, atLeast(atLeast(m[0], m[1]), atLeast(m[2], m[3])));
-  for (; j < n; j++) lanes[0] = u[j] > lanes[0] ? u[j] : lanes[0];
-  UNROLL for (int width = LANES / 2; width > 0; width /= 2) {
-    UNROLL for (int i = 0; i < width; i++) lanes[i] = MAX(lanes[i], lanes[i + width]);
-  }
-  return lanes[0];
+  if (j < n) m[1] = atLeast(m[1], where(laneIndex() < n - j, loadPart(u + j, n - j), m[1]));
+  return maxLanes(atLeast(atLeast(m[0], m[1]), atLeast(m[2], m[3])));
 }
 
 // Σ exp(u − most). NaN anywhere gives NaN.
 INLINE float sumExpRow(const float* u, int n, float most) {
+  const vf m = splat(most);
   vf s[4] = {0};
   int j = 0;
   for (; j + 4 * LANES <= n; j += 4 * LANES) {
-    UNROLL for (int k = 0; k < 4; k++) s[k] += expBelow(load(u + j + k * LANES), most);
+    UNROLL for (int k = 0; k < 4; k++) s[k] += expBelow(load(u + j + k * LANES), m);
   }
-  for (; j < n; j += LANES) s[0] += firstLanes(expBelow(loadUpTo(u + j, n - j), most), n - j);
+  for (; j + LANES <= n; j += LANES) s[0] += expBelow(load(u + j), m);
+  if (j < n) s[1] += firstLanes(expBelow(loadPart(u + j, n - j), m), n - j);
   return sumLanes((s[0] + s[1]) + (s[2] + s[3]));
 }
