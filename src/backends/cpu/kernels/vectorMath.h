@@ -120,11 +120,11 @@ INLINE vf gauss(vf x) {
 }
 
 // Φ(x), the distribution function of the standard normal, given g = exp(−x²/2): Φ(−v) = g M(v) for v ≥ 0, where
-// (v + 3) M(v) is a polynomial in (v − 3)/(v + 3).
+// (v + 3) M(v) is a polynomial in w = (v − 3)/(v + 3).
 INLINE vf normal(vf x, vf g) {
   const vf v = atMost(absolute(x), splat(15.0f));
   const vf r = 1.0f / (v + 3.0f);
-  const vf w = (v - 3.0f) * r;
+  const vf w = fma_(v + v, r, splat(-1.0f));
   vf p = splat(5.44550786e-5f);
   p = fma_(p, w, splat(1.31253882e-4f));
   p = fma_(p, w, splat(-2.44754622e-4f));
