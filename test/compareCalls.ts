@@ -16,7 +16,7 @@ const tolerance32 = 2e-5;
 /**
  * Runs an op's forward and backward kernels on `device` and its plain loops in float64, from the same inputs (null: an
  * optional one left out), and demands of every number |x − g| ≤ tolerance · max(1, max|g|), NaN where g is NaN and the
- * same infinity. Backward runs twice, the second time onto what the gradients then hold.
+ * same infinity. Backward runs several times (see rounds), always onto what the gradients then hold.
  */
 export async function compareCalls<Options>(
   device: Device,
@@ -29,6 +29,17 @@ export async function compareCalls<Options>(
   const expected = await evaluate(exactDevice(), op, inputs, options);
   for (const [name, values] of expected)
     assertNear(`${device.name}: ${name}`, got.get(name)!, values, tolerance);
+}
+
+/** All gradients overwritten, all added to, every other one added to, and each of them asked for alone. */
+function rounds(inputs: number): { asked: boolean[]; adds: boolean[] }[] {
+  const each = (value: (i: number) => boolean) => Array.from({ length: inputs }, (_, i) => value(i));
+  const all = [() => false, () => true, (i: number) => i % 2 === 0, (i: number) => i % 2 === 1];
+  const alone = Array.from({ length: inputs }, (_, k) => ({
+    asked: each((i) => i === k),
+    adds: each(() => true),
+  }));
+  return [...all.map((adds) => ({ asked: each(() => true), adds: each(adds) })), ...alone];
 }
 
 export function assertNear(what: string, got: Numbers, expected: Numbers, tolerance: number): void {
@@ -49,16 +60,16 @@ export async function evaluate<Options>(
   inputs: readonly (Input | null)[],
   options: Options,
 ): Promise<Map<string, Numbers>> {
-  const { sizes, outputs } = op.shapes(
+  const { sizes, outputs, dtypes } = op.shapes(
     inputs.map((input) => input?.shape ?? null),
     options,
   );
-  const given = inputs.map(
-    (input) =>
-      input &&
-      device.tensor(Float32Array.from(input.values), input.shape, input.integer ? "i32" : device.float),
-  );
-  const results = outputs.map((shape) => device.empty(shape));
+  const given = inputs.map((input) => {
+    if (input === null) return null;
+    const { shape, values, integer } = input;
+    return integer ? device.integers(values, shape) : device.tensor(Float32Array.from(values), shape);
+  });
+  const results = outputs.map((shape, i) => device.empty(shape, dtypes?.[i]));
   const buffers = (tensors: readonly (Tensor | null)[]) => tensors.map((tensor) => tensor?.buffer ?? null);
   const call = { op, sizes, inputs: buffers(given), outputs: buffers(results) };
   device.run({ ...call, pass: "forward", outputGrads: [], inputGrads: [], accumulate: [] });
@@ -72,17 +83,17 @@ export async function evaluate<Options>(
   const grads = inputs.map((input) =>
     input && !input.integer ? waves(device, input.shape, Math.sin) : null,
   );
-  for (const adds of [false, true]) {
-    const accumulate = grads.map(() => adds);
+  for (const [round, { asked, adds }] of rounds(inputs.length).entries()) {
+    const wanted = grads.map((grad, i) => (asked[i] ? grad : null));
     device.run({
       ...call,
       pass: "backward",
       outputGrads: buffers(weights),
-      inputGrads: buffers(grads),
-      accumulate,
+      inputGrads: buffers(wanted),
+      accumulate: adds,
     });
-    for (const [i, grad] of grads.entries()) {
-      if (grad) found.set(`gradient of ${op.inputs[i]}${adds ? ", twice" : ""}`, await grad.read());
+    for (const [i, grad] of wanted.entries()) {
+      if (grad) found.set(`gradient of ${op.inputs[i]}, round ${round}`, await grad.read());
     }
   }
   return found;
