@@ -93,7 +93,7 @@ export async function evaluate<Options>(
       accumulate: adds,
     });
     for (const [i, grad] of wanted.entries()) {
-      if (grad) found.set(`gradient of ${op.inputs[i]}, round ${round}`, await grad.read());
+      if (grad) found.set(`gradient of ${op.inputs[i]}${round > 0 ? `, round ${round}` : ""}`, await grad.read());
     }
   }
   return found;

@@ -69,7 +69,7 @@ test("when all targets are ignored the loss and the gradient are 0, whatever the
     const inputs = [logits, targetsOf(ignore, ignore)];
     const found = await evaluate(device, crossEntropyOp, inputs, { ignore });
     assert.deepEqual([...found.get("loss")!], [0], device.name);
-    assert.deepEqual([...found.get("gradient of logits, round 0")!], [0, 0, 0, 0], device.name);
+    assert.deepEqual([...found.get("gradient of logits")!], [0, 0, 0, 0], device.name);
   }
 });
 
@@ -100,7 +100,7 @@ test("a target outside the vocabulary throws on the plain device and is NaN in i
       }
       const found = await run;
       assert.ok(Number.isNaN(found.get("loss")![0]), device.name);
-      assert.deepEqual([...found.get("gradient of logits, round 0")!], [NaN, NaN, -0.25, 0.25], device.name);
+      assert.deepEqual([...found.get("gradient of logits")!], [NaN, NaN, -0.25, 0.25], device.name);
     }
   }
 });
