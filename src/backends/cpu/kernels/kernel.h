@@ -26,8 +26,14 @@
 typedef void (*kernel_t)(char* base, const void* arguments, int begin, int end, int thread);
 
 typedef uint32_t ref;  // byte offset from base; 0: the optional buffer was not given
-#define FLOATS(r) ((r) ? (float*)(base + (r)) : (float*)0)
-#define INTS(r) ((r) ? (int32_t*)(base + (r)) : (int32_t*)0)
+// In wasm base is 0, and adding to a null pointer is undefined: clang concludes that no optional buffer is ever given.
+#ifdef __wasm__
+#define AT(r) ((char*)(uintptr_t)(r))
+#else
+#define AT(r) (base + (r))
+#endif
+#define FLOATS(r) ((r) ? (float*)AT(r) : (float*)0)
+#define INTS(r) ((r) ? (int32_t*)AT(r) : (int32_t*)0)
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")

@@ -2,6 +2,7 @@ import { DeviceError } from "../../../tensor/errors.ts";
 import { activationSets } from "./activation.ts";
 import { adamw } from "./adamw.ts";
 import { arithmeticSets } from "./arithmetic.ts";
+import { causalConv1d } from "./causalConv1d.ts";
 import { crossEntropy } from "./crossEntropy.ts";
 import { dropout } from "./dropout.ts";
 import { embedding } from "./embedding.ts";
@@ -37,6 +38,7 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   sumOfSquares,
   clipFactor,
   matmul,
+  causalConv1d,
   readProbe,
   fmaProbe,
 };

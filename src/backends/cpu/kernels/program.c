@@ -59,12 +59,12 @@ uint32_t FN(kernelListHash)(void) { return KERNEL_LIST_HASH; }
 
 EXPORT(runProgram)
 void FN(runProgram)(char* base, ref program, int count, ref controlAt, int thread, int threads) {
-  Entry* entries = (Entry*)(base + program);
-  Control* control = (Control*)(base + controlAt);
+  Entry* entries = (Entry*)AT(program);
+  Control* control = (Control*)AT(controlAt);
   for (int i = 0; i < count; i++) {
     Entry* entry = &entries[i];
     const kernel_t kernel = kernels[entry->kernel];
-    const void* arguments = base + entry->arguments;
+    const void* arguments = AT(entry->arguments);
     if (threads == 1) {
       kernel(base, arguments, 0, entry->tasks, 0);
       continue;
