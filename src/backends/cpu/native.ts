@@ -5,10 +5,19 @@ import type { Kernels } from "./pool.ts";
 
 interface Addon {
   kernelListHash(): number;
-  attach(memory: Uint8Array): void;
+  /** Where the memory lies. */
+  address(memory: Uint8Array): number;
   /** The widest vector of at most `most` floats that this processor has kernels for; 0 for none. */
-  choose(most: number): number;
-  run(program: number, entries: number, control: number, thread: number, threads: number): void;
+  lanes(most: number): number;
+  run(
+    address: number,
+    lanes: number,
+    program: number,
+    entries: number,
+    control: number,
+    thread: number,
+    threads: number,
+  ): void;
 }
 
 /** Where the build puts the addon of this platform. */
@@ -29,9 +38,14 @@ export function loadNative(path: string, memory: WebAssembly.Memory, most = 16):
     );
   }
   expectSameList("native", addon.kernelListHash());
-  const lanes = addon.choose(most);
+  const lanes = addon.lanes(most);
   if (lanes === 0)
     throw new DeviceError("native: this processor has neither AVX-512 nor AVX2. Use the wasm device.");
-  addon.attach(new Uint8Array(memory.buffer));
-  return { lanes, run: addon.run };
+  const address = addon.address(new Uint8Array(memory.buffer));
+  return {
+    lanes,
+    run(program, entries, control, thread, threads) {
+      addon.run(address, lanes, program, entries, control, thread, threads);
+    },
+  };
 }
