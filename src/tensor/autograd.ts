@@ -23,7 +23,8 @@ export interface GradientTargets {
  * `into` names tensors of your own to hold them.
  */
 export function gradients(wanted: readonly Tensor[], fn: () => Tensor, into?: GradientTargets): Gradients {
-  const device = wanted[0].device;
+  if (wanted.length === 0) throw new ShapeError("gradients: must be given at least one tensor, got none");
+  const { device } = wanted[0];
   const { value, tape } = watch(device, fn);
 
   const depends = new Set<Tensor>(wanted);
@@ -39,7 +40,8 @@ export function gradients(wanted: readonly Tensor[], fn: () => Tensor, into?: Gr
   }
   const kept = new Set(wanted);
   for (const entry of path.reverse()) {
-    if (entry.outputs.some((output) => grads.has(output))) propagate({ device, depends, kept, into, grads }, entry);
+    if (entry.outputs.some((output) => grads.has(output)))
+      propagate({ device, depends, kept, into, grads }, entry);
     for (const output of entry.outputs) if (!kept.has(output)) grads.delete(output);
   }
   return { value, gradients: grads };
@@ -90,7 +92,11 @@ function propagate({ device, depends, kept, into, grads }: Walk, entry: TapeEntr
     const target = into?.gradients.get(input);
     const grad = sum ?? target ?? device.empty(input.shape);
     grads.set(input, grad);
-    return { grad, accumulate: sum !== undefined || (target !== undefined && into!.accumulate), twiceOf: null }; // target came from it
+    return {
+      grad,
+      accumulate: sum !== undefined || (target !== undefined && into!.accumulate),
+      twiceOf: null,
+    }; // target came from it
   });
   device.run({
     op,

@@ -1,5 +1,5 @@
 import { accessesOf, type Buffer, bytesOf, type Call, type Executable, type MaybeBuffer } from "./backend.ts";
-import type { Device } from "./device.ts";
+import type { Device, Recording } from "./device.ts";
 import { DeviceError } from "./errors.ts";
 import { planMemory } from "./plan.ts";
 import { tensorsIn } from "./tensor.ts";
@@ -12,7 +12,7 @@ export interface Program<Result> {
   /** Bytes of what lives only inside a run (after planning), and what it would be if nothing were reused. */
   readonly arenaBytes: number;
   readonly unplannedBytes: number;
-  /** Bytes held by this program: arena, scratch, code and result. Not the tensors that came from outside. */
+  /** Bytes held by this program: arena, scratch, code, constants and result. Not the tensors from outside. */
   readonly bytes: number;
   /** Computes everything once, from the numbers that the tensors from outside hold now. */
   run(): void;
@@ -25,16 +25,51 @@ export interface Program<Result> {
  */
 export function capture<Result>(device: Device, fn: () => Result): Program<Result> {
   if (device.recording) throw new DeviceError("capture: called inside a captured function. Call it before.");
-  const recording = { calls: [] as Call[], buffers: new Set<Buffer>() };
-  device.recording = recording;
-  let result: Result;
+  const held: Buffer[] = []; // what the program owns on the device: constants, then results
+  const recording: Recording = { calls: [], buffers: new Set(), constants: held };
+  const freeHeld = () => {
+    for (const buffer of held) device.backend.free(buffer);
+  };
   try {
-    result = fn();
+    const result = record(device, recording, fn);
+    const placed = placeResults(device, recording, result);
+    held.push(...placed.values());
+    const calls = neededCalls(
+      recording.calls.map((call) => substitute(call, placed)),
+      recording.buffers,
+    );
+    const { offsets, bytes, unplannedBytes } = planMemory(calls, recording.buffers);
+    const executable: Executable = device.backend.compile({ calls, offsets, bytes });
+    return {
+      result,
+      calls,
+      arenaBytes: bytes,
+      unplannedBytes,
+      bytes: held.reduce((sum, buffer) => sum + bytesOf(buffer), executable.bytes),
+      run: () => executable.run(),
+      free() {
+        executable.free();
+        freeHeld();
+      },
+    };
+  } catch (error) {
+    freeHeld();
+    throw error;
+  }
+}
+
+function record<Result>(device: Device, recording: Recording, fn: () => Result): Result {
+  device.recording = recording;
+  try {
+    return fn();
   } finally {
     device.recording = null;
   }
+}
 
-  const placed = new Map<Buffer, Buffer>(); // results get memory of their own
+/** Gives each planned buffer of the result memory of its own, to be read between the runs. */
+function placeResults(device: Device, recording: Recording, result: unknown): Map<Buffer, Buffer> {
+  const placed = new Map<Buffer, Buffer>();
   for (const tensor of tensorsIn(result)) {
     const { buffer } = tensor;
     if (!recording.buffers.has(buffer)) continue;
@@ -42,25 +77,7 @@ export function capture<Result>(device: Device, fn: () => Result): Program<Resul
     placed.set(buffer, own);
     tensor.buffer = own;
   }
-  const calls = neededCalls(
-    recording.calls.map((call) => substitute(call, placed)),
-    recording.buffers,
-  );
-  const { offsets, bytes, unplannedBytes } = planMemory(calls, recording.buffers);
-  const executable: Executable = device.backend.compile({ calls, offsets, bytes });
-  const resultBytes = [...placed.keys()].reduce((sum, buffer) => sum + bytesOf(buffer), 0);
-  return {
-    result,
-    calls,
-    arenaBytes: bytes,
-    unplannedBytes,
-    bytes: executable.bytes + resultBytes,
-    run: () => executable.run(),
-    free() {
-      executable.free();
-      for (const buffer of placed.values()) device.backend.free(buffer);
-    },
-  };
+  return placed;
 }
 
 function substitute(call: Call, placed: ReadonlyMap<Buffer, Buffer>): Call {

@@ -16,6 +16,8 @@ export interface TapeEntry {
 export interface Recording {
   readonly calls: Call[];
   readonly buffers: Set<Buffer>;
+  /** Tensors of given numbers: they have memory from the start. */
+  readonly constants: Buffer[];
 }
 
 /**
@@ -30,6 +32,8 @@ export class Device {
   tape: TapeEntry[] | null = null;
   recording: Recording | null = null;
   allocated: Set<Buffer> | null = null;
+  /** Buffers that captured functions planned: outside of the recording they have no memory. */
+  readonly #planned = new WeakSet<Buffer>();
 
   constructor(backend: Backend) {
     this.backend = backend;
@@ -50,7 +54,8 @@ export class Device {
       );
     }
     const tensor = new Tensor(this, shape, this.backend.allocate(dtype, values.length));
-    if (this.recording === null) this.allocated?.add(tensor.buffer);
+    if (this.recording) this.recording.constants.push(tensor.buffer);
+    else this.allocated?.add(tensor.buffer);
     this.backend.write(tensor.buffer, values);
     return tensor;
   }
@@ -65,18 +70,25 @@ export class Device {
   }
 
   run(call: Call): void {
+    for (const input of call.inputs) {
+      if (input && !this.recording?.buffers.has(input)) this.expectPlaced(input, "use");
+    }
     if (this.recording) this.recording.calls.push(call);
     else this.backend.run(call);
   }
 
-  /** Refuses to touch memory that will exist only when the capture is done. */
+  /** Gives the memory of a tensor back; that of a tensor inside a captured function is planned anyway. */
+  free(buffer: Buffer): void {
+    if (!this.#planned.has(buffer)) this.backend.free(buffer);
+  }
+
+  /** Refuses to touch a tensor that has no memory of its own, because it lives inside a captured function only. */
   expectPlaced(buffer: Buffer, verb: string): void {
-    if (this.recording?.buffers.has(buffer)) {
-      throw new DeviceError(
-        `capture: a tensor computed inside a captured function has no numbers to ${verb} yet. ` +
-          "Return it from the function and read it after run().",
-      );
-    }
+    if (!this.#planned.has(buffer)) return;
+    throw new DeviceError(
+      `capture: a tensor computed inside a captured function has no numbers to ${verb}. ` +
+        "Return it from the function and read it after run().",
+    );
   }
 
   /** Gives back threads and memory. */
@@ -88,6 +100,7 @@ export class Device {
     if (this.recording) {
       const planned = { dtype, length };
       this.recording.buffers.add(planned);
+      this.#planned.add(planned);
       return planned;
     }
     const buffer = this.backend.allocate(dtype, length);

@@ -51,7 +51,7 @@ export class Tensor {
 
   /** Gives the memory back now instead of when the tensor is collected. */
   free(): void {
-    this.device.backend.free(this.buffer);
+    this.device.free(this.buffer);
   }
 }
 

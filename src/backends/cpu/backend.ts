@@ -131,20 +131,29 @@ export class CpuBackend implements Backend {
     const { machine } = this;
     const scratchSize = scratchBytes(calls, machine);
     const programSize = programBytes(calls, machine);
-    const [arena, scratch, program] = [bytes, scratchSize, programSize].map((size) =>
-      size > 0 ? this.#heap.allocate(size) : 0,
-    );
-    const outside = new Set<CpuBuffer>();
-    const addressOf = (buffer: Buffer) => {
-      const offset = offsets.get(buffer);
-      if (offset !== undefined) return arena + offset;
-      outside.add(buffer as CpuBuffer);
-      return this.#addressOf(buffer);
+    const addresses: number[] = [];
+    const allocate = (size: number) => {
+      if (size === 0) return 0;
+      const address = this.#heap.allocate(size);
+      addresses.push(address);
+      return address;
     };
-    const { words, entries, parallel } = encode(calls, { machine, program, scratch, addressOf });
-    new Int32Array(this.#heap.memory.buffer, program, words.length).set(words);
-    const addresses = [arena, scratch, program].filter((address) => address > 0);
-    return { program, entries, parallel, addresses, outside, bytes: bytes + scratchSize + programSize };
+    try {
+      const [arena, scratch, program] = [bytes, scratchSize, programSize].map(allocate);
+      const outside = new Set<CpuBuffer>();
+      const addressOf = (buffer: Buffer) => {
+        const offset = offsets.get(buffer);
+        if (offset !== undefined) return arena + offset;
+        outside.add(buffer as CpuBuffer);
+        return this.#addressOf(buffer);
+      };
+      const { words, entries, parallel } = encode(calls, { machine, program, scratch, addressOf });
+      new Int32Array(this.#heap.memory.buffer, program, words.length).set(words);
+      return { program, entries, parallel, addresses, outside, bytes: bytes + scratchSize + programSize };
+    } catch (error) {
+      for (const address of addresses) this.#heap.free(address);
+      throw error;
+    }
   }
 
   #addressOf(buffer: Buffer): number {

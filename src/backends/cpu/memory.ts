@@ -23,7 +23,7 @@ export class SharedHeap {
   /** `firstFree`: what lies below belongs to the wasm module (its data and the main thread's stack). */
   constructor(memory: WebAssembly.Memory, firstFree: number) {
     this.memory = memory;
-    this.#gaps = [{ start: alignUp(firstFree), end: memory.buffer.byteLength }];
+    this.#gaps = [{ start: Math.max(alignUp(firstFree), alignment), end: memory.buffer.byteLength }];
   }
 
   /** Bytes given out and not yet freed. */

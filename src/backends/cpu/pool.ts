@@ -83,6 +83,7 @@ export class Pool {
   }
 
   run(program: number, entries: number, parallel: boolean): void {
+    if (this.#control[words.stop]) throw new DeviceError("cpu: the device was disposed and then used");
     if (!parallel || this.threads === 1) {
       this.#kernels.run(program, entries, this.#controlAt, 0, 1);
       return;
@@ -97,8 +98,8 @@ export class Pool {
   }
 
   async stop(): Promise<void> {
-    if (this.threads === 1) return;
     this.#control[words.stop] = 1;
+    if (this.threads === 1) return;
     Atomics.add(this.#control, words.generation, 1);
     Atomics.notify(this.#control, words.generation);
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
