@@ -11,11 +11,10 @@ export function counted(value: number, noun: string): string {
   return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
 }
 
-/** 0.99876 → "99.9 %"; "100 %" only for all. */
+/** 0.9987 → "99.9 %"; 100 % is said of everything only, 0 % of nothing. */
 export function percent(fraction: number): string {
-  const tenths = Math.round(1000 * fraction) / 10;
-  const shown = fraction < 1 && tenths === 100 ? 99.9 : tenths;
-  return `${shown === 100 || shown === 0 ? shown : shown.toFixed(1)} %`;
+  if (fraction === 0 || fraction === 1) return `${100 * fraction} %`;
+  return `${Math.min(Math.max(100 * fraction, 0.1), 99.9).toFixed(1)} %`;
 }
 
 const units = ["B", "KiB", "MiB", "GiB", "TiB"];

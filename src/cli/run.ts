@@ -144,6 +144,11 @@ function configOf(text: string): RunConfig | null {
   }
 }
 
+/** Whether a run learned this text; true for a run without one. */
+export function isSameText(config: RunConfig | null, source: Source | undefined): boolean {
+  return !config?.source || config.source.sha256 === source?.sha256;
+}
+
 function isSource(source: Partial<Source> | undefined): source is Source | undefined {
   if (source === undefined) return true;
   return typeof source?.path === "string" && typeof source.sha256 === "string";

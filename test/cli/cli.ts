@@ -19,6 +19,8 @@ export interface Started {
   /** Resolves when standard output has this text. */
   saw(text: string): Promise<void>;
   kill(signal: NodeJS.Signals): void;
+  /** Reads no more of standard output, as `head` does. */
+  closeOutput(): void;
   readonly ended: Promise<Ended>;
 }
 
@@ -39,6 +41,7 @@ export function temporaryFolder(t: TestContext): string {
 export function start(args: readonly string[], { cwd, input = "", env = {} }: StartOptions): Started {
   const child = spawn(process.execPath, [main, ...args], {
     cwd,
+    timeout: 60_000,
     env: { PATH: process.env.PATH, STATEWISE_DEVICE: "plain", ...env },
   });
   let stdout = "";
@@ -56,6 +59,7 @@ export function start(args: readonly string[], { cwd, input = "", env = {} }: St
   return {
     pid: child.pid ?? 0,
     kill: (signal) => void child.kill(signal),
+    closeOutput: () => child.stdout.destroy(),
     ended,
     saw: (text) =>
       new Promise((resolve, reject) => {
@@ -81,9 +85,8 @@ export function jsonLines(text: string): Record<string, unknown>[] {
 
 /** What a run measured, without the times, which no two runs share. */
 export function metricsOf(run: string): Record<string, unknown>[] {
-  return jsonLines(readFileSync(join(run, "metrics.jsonl"), "utf8")).map(
-    ({ seconds: _, ...metric }) => metric,
-  );
+  const metrics = jsonLines(readFileSync(join(run, "metrics.jsonl"), "utf8"));
+  return metrics.map((metric) => ({ ...metric, seconds: undefined }));
 }
 
 /** A training that takes a moment on the plain device. */

@@ -1,11 +1,11 @@
-import { UsageError } from "../../node.ts";
+import { FormatError, UsageError } from "../../node.ts";
 import { defineCommand } from "../command.ts";
 import { withDevice } from "../device.ts";
 import { measure } from "../evaluation.ts";
 import { deviceFlags, evaluationFlags, outputFlags, sourceFlags } from "../flags.ts";
 import { count, counted, duration, percent, short } from "../format.ts";
 import { readSettings } from "../settings.ts";
-import { findRun } from "../run.ts";
+import { findRun, isSameText } from "../run.ts";
 import { placeOfRun } from "../source.ts";
 import { bitsPerByte, taskKindOf } from "../tasks.ts";
 
@@ -22,7 +22,12 @@ export const evaluation = defineCommand({
     const { load } = await placeOfRun(speaker, run);
     const kind = taskKindOf(run.config.command);
     const settings = readSettings(kind, run.directory, run.config);
-    const { task } = await kind.create(settings, speaker);
+    const { task, source } = await kind.create(settings, speaker);
+    if (source && !isSameText(run.config, source)) {
+      throw new FormatError(
+        `${speaker}: ${source.path} is not the text that ${run.directory} learned. Put it back as it was.`,
+      );
+    }
     const lengths = values.length.length > 0 ? values.length : [settings.length];
     for (const length of lengths) task.validation(0, 1, length); // says now what the task lacks for this length
     const batch = values.batch ?? settings.batch;

@@ -14,7 +14,7 @@ import type { Values } from "../flag.ts";
 import { deviceFlags, outputFlags, runFlags } from "../flags.ts";
 import { count, duration } from "../format.ts";
 import { interrupted } from "../interrupt.ts";
-import { type ClaimedRun, claimRun, hasCheckpoint, type Run, type Source, writeConfig } from "../run.ts";
+import { type ClaimedRun, claimRun, hasCheckpoint, isSameText, type Run, writeConfig } from "../run.ts";
 import { readSettings, resumedSettings, settingsOf } from "../settings.ts";
 import { bitsPerByte, type Settings, type TaskKind, taskKinds } from "../tasks.ts";
 import type { Terminal } from "../terminal.ts";
@@ -69,7 +69,12 @@ async function trainKind(
 ): Promise<number> {
   const { task, source } = await kind.create(settings, speaker);
   task.train(0, 1, settings.length); // says now what the task lacks for this length
-  expectSameText(run, source);
+  if (source && !isSameText(run.config, source)) {
+    throw new UsageError(
+      `${speaker}: ${run.directory} learned another text than ${source.path} holds now. Choose another --name, ` +
+        "or give --fresh to move it aside and begin anew.",
+    );
+  }
   if (run.movedTo) terminal.say(`The run that was there is now ${run.movedTo}.`);
   return withDevice(values, async (device) => {
     const saved = await loadSaved(speaker, device, run);
@@ -101,14 +106,6 @@ async function trainKind(
     terminal.say(`${count(outcome.step - step)} steps in ${duration(outcome.seconds)}.`);
     return sayFinished(terminal, run, kind, settings);
   });
-}
-
-function expectSameText({ directory, config }: ClaimedRun, source: Source | undefined): void {
-  if (!config?.source || !source || config.source.sha256 === source.sha256) return;
-  throw new UsageError(
-    `${speaker}: ${directory} learned another text than ${source.path} holds now. Choose another --name, ` +
-      "or give --fresh to move it aside and begin anew.",
-  );
 }
 
 function newModel(device: Device, settings: Settings, { vocabulary }: Task): Mamba {
