@@ -54,6 +54,7 @@ export function chartOf(name: string, metrics: readonly Metric[]): string {
       height: panelHeight,
       marginLeft: 60,
       marginRight: 30,
+      marginBottom: 38,
       style: { fontSize: "12px", fontFamily: "system-ui, sans-serif" },
       x: { label: "step", grid: true, domain: [0, Math.max(...metrics.map(({ step }) => step))] },
       y: { label, grid: true, ...options },

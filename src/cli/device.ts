@@ -1,19 +1,20 @@
-import { type Device, openDevice } from "../node.ts";
+import { type Device, openDevice, UsageError } from "../node.ts";
 import type { Values } from "./flag.ts";
 import type { deviceFlags } from "./flags.ts";
 
-/** Opens the device that flags or environment ask for, else the fastest. */
-export function openAsked({ device, threads }: Values<typeof deviceFlags>): Promise<Device> {
-  return openDevice({ ...(device !== undefined && { device }), ...(threads !== undefined && { threads }) });
-}
-
-/** Runs `use` with the device that is asked for, and gives its threads and memory back. */
+/** Runs `use` with the device that flags or environment ask for, else the fastest; gives threads and memory back. */
 export async function withDevice<Result>(
-  flags: Values<typeof deviceFlags>,
+  { device: name, threads }: Values<typeof deviceFlags>,
   use: (device: Device) => Promise<Result>,
 ): Promise<Result> {
-  const device = await openAsked(flags);
+  const device = await openDevice({
+    ...(name !== undefined && { device: name }),
+    ...(threads !== undefined && { threads }),
+  });
   try {
+    if (threads !== undefined && threads > 1 && machineOf(device).threads === undefined) {
+      throw new UsageError(`${device.name}: has 1 thread, --threads asks for ${threads}. Leave it out.`);
+    }
     return await use(device);
   } finally {
     await device.dispose();

@@ -53,6 +53,8 @@ function buildProgram(
   const { commands, groups, version, colors, width } = options;
   const program = new Parser("statewise")
     .description("State space models that train and run, on kernels of their own.")
+    .usage("<command> [flags]")
+    .optionsGroup("Flags:")
     .exitOverride()
     .configureOutput({ writeOut: write, writeErr: write, getOutHasColors: () => true }) // `colors` decides
     .version(version, "--version", "print the version")
@@ -71,14 +73,17 @@ function buildProgram(
         (option.defaultValueDescription ? ` (default: ${option.defaultValueDescription})` : ""),
     });
   const parents = new Map<string, Parser>();
+  const parentOf = (first: string): Parser => {
+    const known = parents.get(first);
+    if (known) return known;
+    const parent = program.command(first).description(groups[first]).usage("<command> [flags]");
+    parents.set(first, parent.helpCommand(false).optionsGroup("Flags:"));
+    return parent;
+  };
   for (const command of commands) {
     const [first, second] = command.name.split(" ");
-    let parent = program;
-    if (second !== undefined) {
-      parent = parents.get(first) ?? program.command(first).description(groups[first]);
-      parents.set(first, parent);
-    }
-    addCommand(parent, second ?? first, command, found);
+    if (second === undefined) addCommand(program, first, command, found);
+    else addCommand(parentOf(first), second, command, found);
   }
   return program;
 }
@@ -91,9 +96,10 @@ Examples:
   statewise train --help`;
 
 function addCommand(parent: Parser, word: string, command: Command, found: (call: Call) => void): void {
-  const parser = parent.command(word).description(command.doc);
-  if (command.details !== undefined) parser.addHelpText("after", `\n${command.details}`);
   const { argument } = command;
+  const usage = argument ? `[${argument.name}] [flags]` : "[flags]";
+  const parser = parent.command(word).description(command.doc).usage(usage).optionsGroup("Flags:");
+  if (command.details !== undefined) parser.addHelpText("after", `\n${command.details}`);
   if (argument) parser.argument(`[${argument.name}]`, argument.doc);
   parser.allowExcessArguments(); // so that the error below can name the word
   for (const [name, flag] of Object.entries(command.flags)) parser.addOption(optionOf(command, name, flag));

@@ -92,20 +92,22 @@ export async function trainInRun(job: TrainingJob): Promise<TrainingOutcome> {
   let saved = from.step > 0 ? `The checkpoint of step ${from.step} is kept` : "There is no checkpoint yet";
   try {
     for await (const event of train(trainer, task, { ...options, signal: interrupt.signal }, from)) {
-      if (event.type !== "checkpoint") terminal.emit(event);
       if (event.type === "stage") {
         const { stage, of, memory } = event;
         progress.begin(remaining(options.stages.slice(stage), step - stageStep));
         sayStage(job, event);
         const { batch, length } = of;
+        terminal.emit({ type: "stage", stage, ...of, memory });
         if (stageStep === 0) metrics.append({ type: "stage", step: step + 1, stage, batch, length, memory });
         stageStep = 0;
       } else if (event.type === "step") {
         metrics.append(event);
+        terminal.emit(event);
         progress.step(event);
         step = event.step;
       } else if (event.type === "evaluation") {
         metrics.append(event);
+        terminal.emit(event);
         sayEvaluation(job, event);
       } else if (event.type === "checkpoint") {
         metrics.flush();
@@ -114,6 +116,7 @@ export async function trainInRun(job: TrainingJob): Promise<TrainingOutcome> {
         terminal.emit({ type: "checkpoint", step });
       } else {
         progress.clear();
+        terminal.emit({ type: "end", reason: event.reason, step });
         const seconds = (performance.now() - started) / 1000;
         return { reason: event.reason, step, seconds };
       }

@@ -217,3 +217,8 @@ test("what is piped has no escape codes, whatever colours the environment asks f
   const outputs = await Promise.all(calls.map((args) => statewise(args, { cwd, env })));
   for (const { stdout, stderr } of outputs) assert.ok(!(stdout + stderr).includes("\u001b"), stdout + stderr);
 });
+
+test("threads that a device does not have are refused, not ignored", async () => {
+  const { code, stderr } = await statewise(["inspect", "--run", "text", "--threads", "2"], { cwd });
+  assert.deepEqual([code, stderr], [2, "plain: has 1 thread, --threads asks for 2. Leave it out.\n"]);
+});

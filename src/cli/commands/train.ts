@@ -85,7 +85,10 @@ async function trainKind(
     const model = saved?.model ?? newModel(device, settings, task);
     const resumed = saved !== null;
     sayStart(terminal, { run, resumed, step, model, settings });
-    if (step >= settings.steps) return sayFinished(terminal, run, kind, settings);
+    if (step >= settings.steps) {
+      terminal.emit({ type: "end", reason: "finished", step });
+      return sayFinished(terminal, run, kind, settings);
+    }
     const { batch, length, steps, clip, schedule: name } = settings;
     const from = saved ? { moments: saved, updates: step } : undefined;
     const outcome = await trainInRun({
