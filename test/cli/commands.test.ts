@@ -200,7 +200,8 @@ test("devices says what opens, what would be used, and why", async () => {
     cases.map(async ({ args, env, reason }) => {
       const { code, stdout } = await statewise(["devices", ...args], { cwd, env });
       assert.equal(code, 0);
-      const lines = jsonLines(stdout);
+      const [machine, ...lines] = jsonLines(stdout);
+      assert.match(String(machine.text), /, \d+ cores?, Node \d/);
       assert.deepEqual(lines.map(({ device }) => device).slice(0, 3), ["native", "wasm", "plain"]);
       const choice = lines[3];
       assert.match(String(choice.reason), reason);

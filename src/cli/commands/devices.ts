@@ -1,6 +1,8 @@
+import { availableParallelism, cpus } from "node:os";
 import { type Device, DeviceError, type DeviceName, deviceNames, openDevice } from "../../node.ts";
 import { defineCommand } from "../command.ts";
 import { deviceFlags, outputFlags } from "../flags.ts";
+import { counted } from "../format.ts";
 import { describeDevice, machineOf } from "../device.ts";
 
 interface Found {
@@ -22,6 +24,10 @@ export const devices = defineCommand({
     const { chosen, reason } = choose(found, values.device);
 
     const { green, dim, bold } = terminal.colors;
+    const machine = describeMachine();
+    terminal.say(machine);
+    terminal.say();
+    terminal.emit({ type: "machine", text: machine });
     for (const { device, opens, text } of found) {
       const mark = opens ? green("✓") : "✗";
       terminal.say(
@@ -38,6 +44,12 @@ export const devices = defineCommand({
     return 0;
   },
 });
+
+/** "AMD EPYC 9B45, 2 cores, Node 20.20.0" */
+function describeMachine(): string {
+  const model = cpus()[0]?.model.trim() || process.arch;
+  return `${model}, ${counted(availableParallelism(), "core")}, Node ${process.versions.node}`;
+}
 
 async function tryOpening(name: DeviceName, threads: number | undefined): Promise<Found> {
   let device: Device;

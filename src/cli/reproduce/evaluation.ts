@@ -36,6 +36,7 @@ export async function evaluateLengths(job: EvaluationJob): Promise<Results> {
   const known = await knownRows(run, step, device);
   const rows: Row[] = [];
   const live = await terminal.liveLine();
+  terminal.aside("Ctrl-C keeps the lengths that are done; the same command goes on with the others.");
   terminal.say();
   terminal.say(
     terminal.colors.bold(tableLine("length", "statewise", "paper: Mamba", "best attention", "sequences")),
