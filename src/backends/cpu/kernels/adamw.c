@@ -7,23 +7,26 @@ typedef struct {
   float beta1, beta2, rest1, rest2, epsilon, weightDecay;
 } Adamw;
 
-KERNEL(adamw) {
-  const Adamw* a = arguments;
-  const float* schedule = FLOATS(a->schedule);
+INLINE void adamwVector(const Adamw* a, float* parameter, const float* gradient, float* moment1, float* moment2,
+                        const float* schedule, float clip, int part) {
   const vf rate = splat(schedule[0]), s1 = splat(schedule[1]), s2 = splat(schedule[2]);
-  const vf clip = splat(a->clip ? FLOATS(a->clip)[0] : 1);
-  const vf decay = splat(schedule[0] * a->weightDecay), epsilon = splat(a->epsilon);
+  const vf decay = splat(schedule[0] * a->weightDecay);
+  const vf p = loadUpTo(parameter, part), g = clip * loadUpTo(gradient, part);
+  const vf m = fma_(splat(a->beta1), loadUpTo(moment1, part), a->rest1 * g);
+  const vf v = fma_(splat(a->beta2), loadUpTo(moment2, part), a->rest2 * g * g);
+  const vf step = m * s1 / fma_(squareRoot(v), s2, splat(a->epsilon));
+  storeUpTo(parameter, fma_(-decay, p, p) - rate * step, part);
+  storeUpTo(moment1, m, part);
+  storeUpTo(moment2, v, part);
+}
+
+KERNEL(adamw) {
+  const Adamw copy = *(const Adamw*)arguments, *a = &copy;
+  float *p = FLOATS(a->parameter), *g = FLOATS(a->gradient), *m = FLOATS(a->m), *v = FLOATS(a->v);
+  const float schedule[3] = {FLOATS(a->schedule)[0], FLOATS(a->schedule)[1], FLOATS(a->schedule)[2]};
+  const float clip = a->clip ? FLOATS(a->clip)[0] : 1;
   const int last = MIN(end * 4096, a->size);
-  for (int i = begin * 4096; i < last; i += LANES) {
-    const int n = last - i;
-    float *parameter = FLOATS(a->parameter) + i, *firstMoment = FLOATS(a->m) + i, *secondMoment = FLOATS(a->v) + i;
-    const vf g = clip * loadUpTo(FLOATS(a->gradient) + i, n);
-    const vf m = fma_(splat(a->beta1), loadUpTo(firstMoment, n), a->rest1 * g);
-    const vf v = fma_(splat(a->beta2), loadUpTo(secondMoment, n), a->rest2 * g * g);
-    const vf p = loadUpTo(parameter, n);
-    const vf step = m * s1 / fma_(squareRoot(v), s2, epsilon);
-    storeUpTo(parameter, fma_(-decay, p, p) - rate * step, n);
-    storeUpTo(firstMoment, m, n);
-    storeUpTo(secondMoment, v, n);
-  }
+  int i = begin * 4096;
+  for (; i + LANES <= last; i += LANES) adamwVector(a, p + i, g + i, m + i, v + i, schedule, clip, LANES);
+  if (i < last) adamwVector(a, p + i, g + i, m + i, v + i, schedule, clip, last - i);
 }

@@ -1,5 +1,5 @@
-// A task is as many rows as make about 4096 elements. A row is read twice (forward) or once (backward), from memory once
-// if it fits the cache. The losses of the rows go through scratch and are added in a second pass, in order, in
+// A task is as many rows as make about 4096 elements. A row is read twice (forward) or once (backward), from memory
+// once if it fits the cache. The losses of the rows go through scratch and are added in a second pass, in order, in
 // double. Traffic: forward 1, backward 2 floats an element.
 #include "softmax.h"
 
@@ -20,7 +20,7 @@ KERNEL(crossEntropyRows) {
       if (targets[first + k] != a->ignore) most[k] = maxRow(logits + (long)k * n, n);
     }
     for (int k = 0; k < count; k++) {
-      if (targets[first + k] != a->ignore) sums[k] = sumExpRow(logits + (long)k * n, n, most[k]);
+      if (targets[first + k] != a->ignore) sums[k] = sumExpRow(logits + (long)k * n, n, splat(most[k]));
     }
     store(logsumexp, load(most) + log_(load(sums)));
     for (int k = 0; k < count; k++) {

@@ -10,16 +10,21 @@ INLINE vu mixWords(vu x) {
   return x ^ (x >> 16);
 }
 
+INLINE void dropVector(const float* in, float* out, vu key0, vu key1, int adds, int i, int threshold, float scale,
+                       int part) {
+  const vu index = (vu)laneIndex() + (uint32_t)i;
+  const vi word = (vi)(mixWords(mixWords(index ^ key0) + key1) >> 8);
+  const vf y = where(word >= threshold, loadUpTo(in + i, part) * scale, (vf){0});
+  storeUpTo(out + i, adds ? loadUpTo(out + i, part) + y : y, part);
+}
+
 INLINE void drop(const float* in, float* out, const int32_t* seed, int adds, int begin, int end, int threshold,
                  float scale) {
   const vu key0 = mixWords((vu){0} + ((uint32_t)seed[0] ^ 0x9e3779b9u));
   const vu key1 = mixWords(key0 + (uint32_t)seed[1]);
-  for (int i = begin; i < end; i += LANES) {
-    const vu index = (vu)laneIndex() + (uint32_t)i;
-    const vi word = (vi)(mixWords(mixWords(index ^ key0) + key1) >> 8);
-    const vf y = where(word >= threshold, loadUpTo(in + i, end - i) * scale, (vf){0});
-    storeUpTo(out + i, adds ? loadUpTo(out + i, end - i) + y : y, end - i);
-  }
+  int i = begin;
+  for (; i + LANES <= end; i += LANES) dropVector(in, out, key0, key1, adds, i, threshold, scale, LANES);
+  if (i < end) dropVector(in, out, key0, key1, adds, i, threshold, scale, end - i);
 }
 
 typedef struct {

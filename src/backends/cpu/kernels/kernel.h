@@ -124,11 +124,20 @@ INLINE float sumLanes(vf v) {
   return (s[0] + s[2]) + (s[1] + s[3]);
 }
 
-// The largest lane; NaN is left out unless all are.
+// The largest lane; NaN may be left out. (In wasm, choosing between two scalars would be a branch.)
+#ifdef __wasm__
 INLINE float maxLanes(vf v) {
-  float lanes[LANES];
-  store(lanes, v);
-  float most = -__builtin_inff();
-  UNROLL for (int i = 0; i < LANES; i++) most = lanes[i] > most ? lanes[i] : most;
-  return most;
+  v = atLeast(v, (vf)wasm_i32x4_shuffle((v128_t)v, (v128_t)v, 2, 3, 0, 1));
+  v = atLeast(v, (vf)wasm_i32x4_shuffle((v128_t)v, (v128_t)v, 1, 0, 3, 2));
+  return v[0];
 }
+#else
+INLINE float maxLanes(vf v) {
+  float s[LANES];
+  store(s, v);
+  UNROLL for (int width = LANES / 2; width > 0; width /= 2) {
+    UNROLL for (int i = 0; i < width; i++) s[i] = MAX(s[i], s[i + width]);
+  }
+  return s[0];
+}
+#endif

@@ -15,7 +15,8 @@ INLINE void layerNormStatistics(const float* u, int n, float epsilon, float* mea
   for (; j + 4 * LANES <= n; j += 4 * LANES) {
     UNROLL for (int k = 0; k < 4; k++) s[k] += load(u + j + k * LANES);
   }
-  for (; j < n; j += LANES) s[0] += loadUpTo(u + j, n - j);
+  for (; j + LANES <= n; j += LANES) s[0] += load(u + j);
+  if (j < n) s[1] += loadPart(u + j, n - j);
   *mean = sumLanes((s[0] + s[1]) + (s[2] + s[3])) / n;
   const vf m = splat(*mean);
   for (j = 0; j + 4 * LANES <= n; j += 4 * LANES) {
@@ -24,11 +25,19 @@ INLINE void layerNormStatistics(const float* u, int n, float epsilon, float* mea
       q[k] = fma_(x, x, q[k]);
     }
   }
-  for (; j < n; j += LANES) {
-    const vf x = firstLanes(loadUpTo(u + j, n - j) - m, n - j);
+  for (; j + LANES <= n; j += LANES) {
+    const vf x = load(u + j) - m;
     q[0] = fma_(x, x, q[0]);
   }
+  if (j < n) {
+    const vf x = firstLanes(loadPart(u + j, n - j) - m, n - j);
+    q[1] = fma_(x, x, q[1]);
+  }
   *r = 1 / __builtin_sqrtf(sumLanes((q[0] + q[1]) + (q[2] + q[3])) / n + epsilon);
+}
+
+INLINE void layerNormVector(const float* u, const float* gain, const float* bias, float* y, vf m, vf r, int part) {
+  storeUpTo(y, fma_(loadUpTo(gain, part), (loadUpTo(u, part) - m) * r, loadUpTo(bias, part)), part);
 }
 
 KERNEL(layerNorm) {
@@ -41,10 +50,9 @@ KERNEL(layerNorm) {
     float mean, scale;
     layerNormStatistics(u, n, a->epsilon, &mean, &scale);
     const vf m = splat(mean), r = splat(scale);
-    for (int j = 0; j < n; j += LANES) {
-      const vf x = (loadUpTo(u + j, n - j) - m) * r;
-      storeUpTo(y + j, fma_(loadUpTo(gain + j, n - j), x, loadUpTo(bias + j, n - j)), n - j);
-    }
+    int j = 0;
+    for (; j + LANES <= n; j += LANES) layerNormVector(u + j, gain + j, bias + j, y + j, m, r, LANES);
+    if (j < n) layerNormVector(u + j, gain + j, bias + j, y + j, m, r, n - j);
   }
 }
 
@@ -55,6 +63,31 @@ typedef struct {
   int32_t pass, rows, dModel;
   float epsilon;
 } LayerNormBackward;
+
+// Σ g dy and Σ g dy x, lane by lane.
+INLINE void layerNormSums(const float* u, const float* gain, const float* dy, vf m, vf r, vf* sum, vf* sumX, int part) {
+  const vf dx = loadUpTo(gain, part) * loadUpTo(dy, part);
+  *sum += dx;
+  *sumX = fma_(dx, (loadUpTo(u, part) - m) * r, *sumX);
+}
+
+// du, if it is wanted. Returns x.
+INLINE vf layerNormGrad(const float* u, const float* gain, const float* dy, float* du, int j, int adds, vf m, vf r,
+                        vf offset, vf slope, int part) {
+  const vf x = (loadUpTo(u, part) - m) * r;
+  if (du) {
+    const vf dx = r * (loadUpTo(gain, part) * loadUpTo(dy, part) - fma_(x, slope, offset));
+    storeUpTo(du + j, adds ? loadUpTo(du + j, part) + dx : dx, part);
+  }
+  return x;
+}
+
+INLINE void layerNormPartials(float* partials, int n, int first, vf x, vf dy, int part) {
+  const vf gain = first ? (vf){0} : loadUpTo(partials, part);
+  const vf bias = first ? (vf){0} : loadUpTo(partials + n, part);
+  storeUpTo(partials, fma_(dy, x, gain), part);
+  storeUpTo(partials + n, bias + dy, part);
+}
 
 KERNEL(layerNormBackward) {
   const LayerNormBackward* a = arguments;
@@ -69,24 +102,19 @@ KERNEL(layerNormBackward) {
       float mean, scale;
       layerNormStatistics(u, n, a->epsilon, &mean, &scale);
       const vf m = splat(mean), r = splat(scale);
-      vf sum = {0}, sumX = {0};
-      for (int j = 0; j < n; j += LANES) {
-        const vf dx = loadUpTo(gain + j, n - j) * loadUpTo(dy + j, n - j);
-        sum += dx;
-        sumX = fma_(dx, (loadUpTo(u + j, n - j) - m) * r, sumX);
-      }
-      const vf offset = splat(sumLanes(sum) / n), slope = splat(sumLanes(sumX) / n);
       const int first = row % ROWS == 0;
-      for (int j = 0; j < n; j += LANES) {
-        const vf d = loadUpTo(dy + j, n - j), x = (loadUpTo(u + j, n - j) - m) * r;
-        if (du) {
-          const vf dx = r * (loadUpTo(gain + j, n - j) * d - fma_(x, slope, offset));
-          storeUpTo(du + j, adds ? loadUpTo(du + j, n - j) + dx : dx, n - j);
-        }
-        const vf gainSum = first ? (vf){0} : loadUpTo(partials + j, n - j);
-        const vf biasSum = first ? (vf){0} : loadUpTo(partials + n + j, n - j);
-        storeUpTo(partials + j, fma_(d, x, gainSum), n - j);
-        storeUpTo(partials + n + j, biasSum + d, n - j);
+      vf sum = {0}, sumX = {0};
+      int j = 0;
+      for (; j + LANES <= n; j += LANES) layerNormSums(u + j, gain + j, dy + j, m, r, &sum, &sumX, LANES);
+      if (j < n) layerNormSums(u + j, gain + j, dy + j, m, r, &sum, &sumX, n - j);
+      const vf offset = splat(sumLanes(sum) / n), slope = splat(sumLanes(sumX) / n);
+      for (j = 0; j + LANES <= n; j += LANES) {
+        const vf x = layerNormGrad(u + j, gain + j, dy + j, du, j, adds, m, r, offset, slope, LANES);
+        layerNormPartials(partials + j, n, first, x, load(dy + j), LANES);
+      }
+      if (j < n) {
+        const vf x = layerNormGrad(u + j, gain + j, dy + j, du, j, adds, m, r, offset, slope, n - j);
+        layerNormPartials(partials + j, n, first, x, loadPart(dy + j, n - j), n - j);
       }
     }
   }

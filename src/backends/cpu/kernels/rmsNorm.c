@@ -66,19 +66,20 @@ INLINE void rmsNormSums(const float* u, const float* gain, const float* dy, int 
 
 // The same vector of `count` rows, whose scales are r and pulls r² mean(g dy u). du and partial may be left out.
 INLINE void rmsNormBackwardVector(const float* u, const float* gain, const float* dy, float* du, int adds,
-                                  float* partial, int first, const float* r, const float* pull, long n, const int count,
-                                  int part) {
+                                  float* partial, int first, const float* r, const float* pull, int j, long n,
+                                  const int count, int part) {
   const vf g = loadUpTo(gain, part);
-  vf sum = first || !partial ? (vf){0} : loadUpTo(partial, part);
+  vf sum = first || !partial ? (vf){0} : loadUpTo(partial + j, part);
   UNROLL for (int k = 0; k < count; k++) {
     const vf x = loadUpTo(u + k * n, part), d = loadUpTo(dy + k * n, part), scale = splat(r[k]);
     if (du) {
+      float* to = du + k * n + j;
       const vf dx = scale * (g * d - x * splat(pull[k]));
-      storeUpTo(du + k * n, adds ? loadUpTo(du + k * n, part) + dx : dx, part);
+      storeUpTo(to, adds ? loadUpTo(to, part) + dx : dx, part);
     }
     sum = fma_(d * x, scale, sum);
   }
-  if (partial) storeUpTo(partial, sum, part);
+  if (partial) storeUpTo(partial + j, sum, part);
 }
 
 INLINE void rmsNormBackwardRows(const RmsNormBackward* a, char* base, int row, float* partial, const int count) {
@@ -94,12 +95,11 @@ INLINE void rmsNormBackwardRows(const RmsNormBackward* a, char* base, int row, f
   const vf scale = 1 / squareRoot(load(squares) / (float)n + a->epsilon);
   store(r, scale);
   store(pull, scale * scale * load(products) / (float)n);
-  for (int j = 0; j < n; j += LANES) {
-    const int part = n - j;
-    float *to = du ? du + j : 0, *sum = partial ? partial + j : 0;
-    if (part >= LANES) rmsNormBackwardVector(u + j, gain + j, dy + j, to, adds, sum, first, r, pull, n, count, LANES);
-    else rmsNormBackwardVector(u + j, gain + j, dy + j, to, adds, sum, first, r, pull, n, count, part);
+  int j = 0;
+  for (; j + LANES <= n; j += LANES) {
+    rmsNormBackwardVector(u + j, gain + j, dy + j, du, adds, partial, first, r, pull, j, n, count, LANES);
   }
+  if (j < n) rmsNormBackwardVector(u + j, gain + j, dy + j, du, adds, partial, first, r, pull, j, n, count, n - j);
 }
 
 KERNEL(rmsNormBackward) {

@@ -13,11 +13,11 @@ KERNEL(softmax) {
   for (int row = begin * rows; row < MIN(end * rows, a->rows); row++) {
     const float* u = FLOATS(a->u) + (long)row * n;
     float* y = FLOATS(a->y) + (long)row * n;
-    const float most = maxRow(u, n);
+    const vf most = splat(maxRow(u, n));
     const vf inverse = splat(1 / sumExpRow(u, n, most));
-    for (int j = 0; j < n; j += LANES) {
-      storeUpTo(y + j, expBelow(loadUpTo(u + j, n - j), splat(most)) * inverse, n - j);
-    }
+    int j = 0;
+    for (; j + LANES <= n; j += LANES) store(y + j, expBelow(load(u + j), most) * inverse);
+    if (j < n) storePart(y + j, expBelow(loadPart(u + j, n - j), most) * inverse, n - j);
   }
 }
 
@@ -28,6 +28,11 @@ typedef struct {
   int32_t pass, rows, size;
 } SoftmaxBackward;
 
+INLINE void softmaxBackwardVector(const float* y, const float* dy, float* du, vf mean, int adds, int part) {
+  const vf d = loadUpTo(y, part) * (loadUpTo(dy, part) - mean);
+  storeUpTo(du, adds ? loadUpTo(du, part) + d : d, part);
+}
+
 KERNEL(softmaxBackward) {
   const SoftmaxBackward* a = arguments;
   if (!a->du) return;
@@ -37,9 +42,8 @@ KERNEL(softmaxBackward) {
     const float* dy = FLOATS(a->dy) + (long)row * n;
     float* du = FLOATS(a->du) + (long)row * n;
     const vf mean = splat(dotRow(y, dy, n));
-    for (int j = 0; j < n; j += LANES) {
-      const vf d = loadUpTo(y + j, n - j) * (loadUpTo(dy + j, n - j) - mean);
-      storeUpTo(du + j, a->accumulate ? loadUpTo(du + j, n - j) + d : d, n - j);
-    }
+    int j = 0;
+    for (; j + LANES <= n; j += LANES) softmaxBackwardVector(y + j, dy + j, du + j, mean, a->accumulate, LANES);
+    if (j < n) softmaxBackwardVector(y + j, dy + j, du + j, mean, a->accumulate, n - j);
   }
 }

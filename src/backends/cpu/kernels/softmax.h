@@ -22,9 +22,8 @@ INLINE float maxRow(const float* u, int n) {
   return maxLanes(atLeast(atLeast(m[0], m[1]), atLeast(m[2], m[3])));
 }
 
-// Σ exp(u − most). NaN anywhere gives NaN.
-INLINE float sumExpRow(const float* u, int n, float most) {
-  const vf m = splat(most);
+// Σ exp(u − m). NaN anywhere gives NaN.
+INLINE float sumExpRow(const float* u, int n, vf m) {
   vf s[4] = {0};
   int j = 0;
   for (; j + 4 * LANES <= n; j += 4 * LANES) {
