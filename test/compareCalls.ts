@@ -16,7 +16,8 @@ const tolerance32 = 2e-5;
 /**
  * Runs an op's forward and backward kernels on `device` and its plain loops in float64, from the same inputs (null: an
  * optional one left out), and demands of every number |x − g| ≤ tolerance · max(1, max|g|), NaN where g is NaN and the
- * same infinity. Backward runs several times (see rounds), always onto what the gradients then hold.
+ * same infinity. Backward runs several times (see rounds), always onto what the gradients then hold. Outputs that are
+ * false in `graded` have no gradient: it counts as 0.
  */
 export async function compareCalls<Options>(
   device: Device,
@@ -24,9 +25,10 @@ export async function compareCalls<Options>(
   inputs: readonly (Input | null)[],
   options: Options,
   tolerance = tolerance32,
+  graded?: readonly boolean[],
 ): Promise<void> {
-  const got = await evaluate(device, op, inputs, options);
-  const expected = await evaluate(exactDevice(), op, inputs, options);
+  const got = await evaluate(device, op, inputs, options, graded);
+  const expected = await evaluate(exactDevice(), op, inputs, options, graded);
   for (const [name, values] of expected)
     assertNear(`${device.name}: ${name}`, got.get(name)!, values, tolerance);
 }
@@ -59,6 +61,7 @@ export async function evaluate<Options>(
   op: Op<Options>,
   inputs: readonly (Input | null)[],
   options: Options,
+  graded?: readonly boolean[],
 ): Promise<Map<string, Numbers>> {
   const { sizes, outputs, dtypes } = op.shapes(
     inputs.map((input) => input?.shape ?? null),
@@ -79,7 +82,7 @@ export async function evaluate<Options>(
   for (const name of op.updates ?? []) found.set(name, await given[op.inputs.indexOf(name)]!.read());
   if (op.backward === undefined) return found;
 
-  const weights = outputs.map((shape) => waves(device, shape, Math.cos));
+  const weights = outputs.map((shape, i) => (graded?.[i] === false ? null : waves(device, shape, Math.cos)));
   const grads = inputs.map((input) =>
     input && !input.integer ? waves(device, input.shape, Math.sin) : null,
   );
@@ -93,7 +96,8 @@ export async function evaluate<Options>(
       accumulate: adds,
     });
     for (const [i, grad] of wanted.entries()) {
-      if (grad) found.set(`gradient of ${op.inputs[i]}${round > 0 ? `, round ${round}` : ""}`, await grad.read());
+      if (grad)
+        found.set(`gradient of ${op.inputs[i]}${round > 0 ? `, round ${round}` : ""}`, await grad.read());
     }
   }
   return found;

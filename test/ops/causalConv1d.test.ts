@@ -114,21 +114,19 @@ const anySizes = fc.record({
 });
 const flags = (count: number) => fc.array(fc.boolean(), { minLength: count, maxLength: count });
 
-test("every device computes what the plain loops compute, whatever is left out or not asked for", async () => {
+test("every device computes what the plain loops compute, whatever is left out or has no gradient", async () => {
   for (const device of devices) {
     const agrees = fc.asyncProperty(
       anySizes,
       flags(5),
-      flags(4),
       flags(2),
       fc.boolean(),
-      async (sizes, given, wanted, graded, silu) => {
+      async (sizes, given, graded, silu) => {
         const inputs = inputsOf(sizes, (k) => k < 2 || given[k]);
-        const asked = { inputs: given[0] ? undefined : wanted, outputs: given[1] ? undefined : graded };
-        await compareCalls(device, causalConv1dOp, inputs, { silu }, tolerance, asked);
+        await compareCalls(device, causalConv1dOp, inputs, { silu }, tolerance, graded);
       },
     );
-    await fc.assert(agrees, { seed: 1, numRuns: device.name === "plain" ? 5 : 40 });
+    await fc.assert(agrees, { seed: 1, numRuns: device.name === "plain" ? 2 : 15 });
   }
 });
 
@@ -180,14 +178,8 @@ test("a sequence gives the same bits in every batch, gradients included", async 
     return { ...input!, shape: [1, ...rest], values: Array.from(input!.values).slice(0, elementsOf(rest)) };
   });
   for (const device of devices) {
-    const whole = await evaluate(
-      device,
-      causalConv1dOp,
-      together,
-      { silu: true },
-      { outputs: [true, false] },
-    );
-    const single = await evaluate(device, causalConv1dOp, alone, { silu: true }, { outputs: [true, false] });
+    const whole = await evaluate(device, causalConv1dOp, together, { silu: true });
+    const single = await evaluate(device, causalConv1dOp, alone, { silu: true });
     for (const name of ["y", "state", "gradient of u", "gradient of state"]) {
       const values = single.get(name)!; // named as the op names them
       assert.deepEqual(values, whole.get(name)!.slice(0, values.length), `${device.name}: ${name}`);

@@ -9,8 +9,8 @@ import type { Numbers } from "../../src/tensor/backend.ts";
 import type { Device } from "../../src/tensor/device.ts";
 import { elementsOf, type Shape } from "../../src/tensor/shape.ts";
 import type { Input } from "../compare.ts";
+import { compareCalls, evaluate } from "../compareCalls.ts";
 import { openDevices } from "../devices.ts";
-import { agreesWithPlain, runDirectly } from "../direct.ts";
 import { exactDevice, gradcheck } from "../gradcheck.ts";
 
 let devices: Device[];
@@ -107,14 +107,10 @@ test("the gradients agree with finite differences, in every layout", async () =>
 
 test("every device computes what the plain loops do, forward and backward, adding or not, wanted or not", async () => {
   const tolerance = 2e-6; // float32 against float64 over at most 300 terms, relative to the largest result
-  const backward = fc.record({
-    wanted: fc.tuple(fc.boolean(), fc.boolean()),
-    accumulate: fc.tuple(fc.boolean(), fc.boolean()),
-  });
   await fc.assert(
-    fc.asyncProperty(problem, fc.constantFrom(...layouts), backward, async (sizes, layout, how) => {
+    fc.asyncProperty(problem, fc.constantFrom(...layouts), async (sizes, layout) => {
       const inputs = inputsOf(sizes, layout);
-      for (const device of compiled) await agreesWithPlain(device, matmulOp, inputs, layout, how, tolerance);
+      for (const device of compiled) await compareCalls(device, matmulOp, inputs, layout, tolerance);
     }),
     { numRuns: 60 },
   );
@@ -218,7 +214,7 @@ test("results and gradients do not depend on the number of threads", async () =>
       for (const problem of problems) {
         for (const layout of layouts) {
           const inputs = inputsOf(problem, layout, noise);
-          results.push(await runDirectly(device, matmulOp, inputs, layout, { accumulate: [true, false] }));
+          results.push(await evaluate(device, matmulOp, inputs, layout));
         }
       }
       await device.dispose();

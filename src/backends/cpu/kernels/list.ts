@@ -11,6 +11,7 @@ import { fmaProbe, readProbe } from "./probe.ts";
 import { reduceSets } from "./reduce.ts";
 import { layerNorm, rmsNorm } from "./rmsNorm.ts";
 import { matmul } from "./matmul.ts";
+import { selectiveScan } from "./selectiveScan.ts";
 import { sliceSets } from "./slice.ts";
 import { softmax } from "./softmax.ts";
 import { blocks, type KernelSet, onePass } from "./table.ts";
@@ -39,6 +40,7 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   clipFactor,
   matmul,
   causalConv1d,
+  selectiveScan,
   readProbe,
   fmaProbe,
 };
@@ -55,5 +57,7 @@ export const kernelListHash: number = [...symbols.join()].reduce(
 /** Refuses kernels built from another list. */
 export function expectSameList(device: string, hash: number): void {
   if (hash === kernelListHash) return;
-  throw new DeviceError(`${device}: the kernels are of another version than the program. Run \`npm run build\`.`);
+  throw new DeviceError(
+    `${device}: the kernels are of another version than the program. Run \`npm run build\`.`,
+  );
 }

@@ -4,39 +4,28 @@
 
 #define LOG2E 1.44269504088896341f
 
-// 2^x = 2^k 2^f, k whole, |f| ≤ ½: a polynomial for 2^f, and a float with k in its exponent, in two factors so that
-// neither overflows before the product does.
-INLINE vf exp2_(vf x) {
-  x = atMost(atLeast(x, splat(-160.0f)), splat(129.0f));
-  const vf magic = splat(12582912.0f);  // 1.5 · 2^23: adding it rounds x to a whole number in the low bits
-  const vf shifted = x + magic;
-  const vf f = x - (shifted - magic);
-  vf p = splat(1.54035304e-4f);
-  p = fma_(p, f, splat(1.33335581e-3f));
-  p = fma_(p, f, splat(9.61812911e-3f));
-  p = fma_(p, f, splat(5.55041087e-2f));
-  p = fma_(p, f, splat(2.40226507e-1f));
-  p = fma_(p, f, splat(6.93147181e-1f));
-  p = fma_(p, f, splat(1.0f));
-  const vi k = (vi)shifted - 0x4b400000;
-  const vi half = k >> 1;
-  return p * (vf)((k - half + 127) << 23) * (vf)((half + 127) << 23);
+// x[i] = 2^x[i] for i < count, a constant: the decays exp(Δ A) of a scan. 2^x = 2^k 2^f, k whole, |f| ≤ ½: a polynomial
+// for 2^f (relative error below 1e-7, at 0 exactly 1), and a float with k in its exponent. Below 2^-126.5 it is 0, above
+// 2^127.5 infinity. All x go through each operation together: V8 builds a constant anew wherever it is used.
+INLINE void exp2Decays(vf* x, const int count) {
+  vf shifted[16], p[16];
+#define EACH UNROLL for (int i = 0; i < count; i++)
+  EACH x[i] = atLeast(x[i], splat(-127.0f));
+  EACH x[i] = atMost(x[i], splat(128.0f));
+  EACH shifted[i] = x[i] + splat(12582912.0f);  // 1.5 · 2^23: adding it rounds x to a whole number in the low bits
+  EACH x[i] = x[i] - (shifted[i] - splat(12582912.0f));
+  EACH p[i] = fma_(splat(1.326472724e-3f), x[i], splat(9.671512681e-3f));
+  EACH p[i] = fma_(p[i], x[i], splat(5.550733744e-2f));
+  EACH p[i] = fma_(p[i], x[i], splat(2.402224208e-1f));
+  EACH p[i] = fma_(p[i], x[i], splat(6.931469776e-1f));
+  EACH p[i] = fma_(p[i], x[i], splat(1.0f));
+  EACH x[i] = p[i] * (vf)(((vi)shifted[i] - 0x4b400000 + 127) << 23);
+#undef EACH
 }
 
-// 2^x for x ≤ 0, one multiplication less, results below 2^-126 flushed to 0: the decay exp(Δ A) of a scan.
 INLINE vf exp2Decay(vf x) {
-  x = atLeast(x, splat(-127.0f));
-  const vf magic = splat(12582912.0f);
-  const vf shifted = x + magic;
-  const vf f = x - (shifted - magic);
-  vf p = splat(1.54035304e-4f);
-  p = fma_(p, f, splat(1.33335581e-3f));
-  p = fma_(p, f, splat(9.61812911e-3f));
-  p = fma_(p, f, splat(5.55041087e-2f));
-  p = fma_(p, f, splat(2.40226507e-1f));
-  p = fma_(p, f, splat(6.93147181e-1f));
-  p = fma_(p, f, splat(1.0f));
-  return p * (vf)(((vi)shifted - 0x4b400000 + 127) << 23);
+  exp2Decays(&x, 1);
+  return x;
 }
 
 // exp(x + low), |low| tiny: x = n ln 2 + r with ln 2 in two parts, the first of 10 bits so that n times it is exact,

@@ -1,0 +1,307 @@
+// Selective scan, backward. Nothing of length × dState comes from the forward pass: a task runs the recurrence once more,
+// keeping h at the start of every 16 steps, then takes these chunks from the last to the first. For each vector of
+// channels and each four states it recomputes h and the decays of a chunk into the first-level cache and runs the adjoint
+// back over them.
+// A task is a run of blocks of 64 channels in one group of one sequence. dB and dC are sums over channels: vectors are
+// added up over a block, then their lanes, then the blocks of the task, and in a second pass the tasks. dA, dD and dΔbias
+// are sums over time, then in a third pass over the batch. All these orders depend on dInner and groups alone.
+#include "selectiveScan.h"
+
+typedef struct {
+  ScanRefs refs;
+  ref dy, dLast, du, dDelta, dA, dB, dC, dD, dz, dDeltaBias, dInitial, dResets;
+  uint32_t accumulate;
+  ref scratch;
+  ScanSizes sizes;
+} SelectiveScanBackward;
+
+// Steps of a chunk; tasks of one group of one sequence, at most. Both also in selectiveScan.ts.
+enum { BACK_STEPS = 16, BACK_TASKS = 8 };
+
+INLINE int backTasks(const Scan* s) { return MIN(scanBlocks(s), BACK_TASKS); }
+INLINE int roundUp(int n, int to) { return (n + to - 1) / to * to; }
+
+// The scratch. tokens: per task and step, dB and dC (width each). parameters: per sequence, dA (dState, dInner), dD and
+// dΔbias (dInner). Of each thread, for a block of channels: h at the start of each chunk (chunks, dState, 64), the adjoint
+// (dState, 64), and dB and dC of a chunk before their lanes are added (16, width).
+typedef struct {
+  float *tokens, *parameters, *starts, *adjoint;
+  vf *dB, *dC;
+  int width, perTask, perSequence;
+} ScanScratch;
+
+INLINE ScanScratch openScratch(const Scan* s, float* scratch, int batch, int thread) {
+  const int width = roundUp(s->dState, 16), perTask = 2 * s->length * width;
+  const int perSequence = roundUp((s->dState + 2) * s->dInner, 16);
+  const int starts = roundUp(s->length, BACK_STEPS) / BACK_STEPS * s->dState * SCAN_CHANNELS;
+  const int adjoint = s->dState * SCAN_CHANNELS, lanes = BACK_STEPS * width * LANES;
+  float* parameters = scratch + (long)batch * s->groups * backTasks(s) * perTask;
+  float* own = parameters + (long)batch * perSequence + (long)thread * (starts + adjoint + 2 * lanes);
+  vf* dB = (vf*)(own + starts + adjoint);
+  return (ScanScratch){scratch, parameters, own, own + starts, dB, dB + BACK_STEPS * width, width, perTask, perSequence};
+}
+
+// One chunk of one vector of channels, and what it knows step by step.
+typedef struct {
+  int t, steps, lanes, d, row;
+  const int32_t* resets;
+  vf delta[BACK_STEPS], input[BACK_STEPS], ds[BACK_STEPS];         // Δ′, Δ′ u, ∂L/∂s with s = Σ C h + D u
+  vf sum[BACK_STEPS], dInput[BACK_STEPS], dDelta[BACK_STEPS];      // s, ∂L/∂(Δ′ u), and ∂L/∂Δ′ through the decays
+} BackChunk;
+
+INLINE int resetAt(const BackChunk* c, int t) { return c->resets && c->resets[t]; }
+
+INLINE void openBackChunk(const Scan* s, const ScanBlock* block, int t, int v, BackChunk* c) {
+  c->t = t;
+  c->steps = MIN(BACK_STEPS, s->length - t);
+  c->lanes = block->count - v * LANES;
+  c->d = block->first + v * LANES;
+  c->row = block->b * s->length + t;
+  c->resets = s->resets ? s->resets + c->row : 0;
+  for (int i = 0; i < c->steps; i++) {
+    const int at = (c->row + i) * s->dInner + c->d;
+    const vf x = scanDelta(s, at, c->d, c->lanes);
+    c->delta[i] = s->softplus ? softplus_(x) : x;
+    c->input[i] = c->delta[i] * loadUpTo(s->u + at, c->lanes);
+  }
+}
+
+#define EACH UNROLL for (int i = 0; i < count; i++)
+
+// h from the start of a chunk (at, rows of 64) to the start of the next.
+INLINE void sweepStates(const Scan* s, const BackChunk* c, const float* A, const float* B, const float* at, float* next,
+                        const int count) {
+  vf h[SCAN_STATES], rate[SCAN_STATES], decay[SCAN_STATES];
+  EACH h[i] = load(at + i * SCAN_CHANNELS);
+  EACH rate[i] = loadUpTo(A + i * s->dInner, c->lanes) * splat(LOG2E);
+  for (int t = 0; t < c->steps; t++, B += s->groups * s->dState) {
+    if (resetAt(c, t)) EACH h[i] = splat(0);
+    scanDecays(decay, c->delta[t], rate, count);
+    EACH h[i] = fma_(decay[i], h[i], c->input[t] * splat(B[i]));
+  }
+  EACH store(next + i * SCAN_CHANNELS, h[i]);
+}
+
+// The adjoint of `count` states through a chunk. at: h at its start; g: ∂L/∂h at its end, and then at its start.
+INLINE void adjointStates(const Scan* s, BackChunk* c, const float* A, const float* B, const float* C, const float* at,
+                          float* g, float* dA, vf* dB, vf* dC, int width, const int count) {
+  vf h[BACK_STEPS + 1][SCAN_STATES], decay[BACK_STEPS][SCAN_STATES];  // h[t]: before step t
+  vf a[SCAN_STATES], rate[SCAN_STATES], adjoint[SCAN_STATES], sumA[SCAN_STATES];
+  const int next = s->groups * s->dState;
+  EACH h[0][i] = load(at + i * SCAN_CHANNELS);
+  EACH a[i] = loadUpTo(A + i * s->dInner, c->lanes);
+  EACH rate[i] = a[i] * splat(LOG2E);
+  for (int t = 0; t < c->steps; t++, B += next, C += next) {
+    vf sum = c->sum[t];
+    scanDecays(decay[t], c->delta[t], rate, count);
+    EACH {
+      const vf before = resetAt(c, t) ? splat(0) : h[t][i];
+      h[t + 1][i] = fma_(decay[t][i], before, c->input[t] * splat(B[i]));
+      sum = fma_(h[t + 1][i], splat(C[i]), sum);
+    }
+    c->sum[t] = sum;
+  }
+  EACH adjoint[i] = load(g + i * SCAN_CHANNELS);
+  EACH sumA[i] = loadUpTo(dA + i * s->dInner, c->lanes);
+  for (int t = c->steps - 1; t >= 0; t--) {
+    B -= next, C -= next;
+    const vf ds = c->ds[t], input = c->input[t], delta = c->delta[t];
+    vf dInput = c->dInput[t], dDelta = c->dDelta[t], *toB = dB + t * width, *toC = dC + t * width;
+    EACH {
+      adjoint[i] = fma_(ds, splat(C[i]), adjoint[i]);
+      toC[i] = fma_(h[t + 1][i], ds, toC[i]);
+      toB[i] = fma_(adjoint[i], input, toB[i]);
+      dInput = fma_(adjoint[i], splat(B[i]), dInput);
+    }
+    c->dInput[t] = dInput;
+    if (resetAt(c, t)) {
+      EACH adjoint[i] = splat(0);
+      continue;
+    }
+    EACH {
+      adjoint[i] *= decay[t][i];
+      const vf carried = adjoint[i] * h[t][i];
+      dDelta = fma_(carried, a[i], dDelta);
+      sumA[i] = fma_(carried, delta, sumA[i]);
+    }
+    c->dDelta[t] = dDelta;
+  }
+  EACH store(g + i * SCAN_CHANNELS, adjoint[i]);
+  EACH storeUpTo(dA + i * s->dInner, sumA[i], c->lanes);
+}
+#undef EACH
+
+// A gradient: where it goes, if anywhere, and whether it is added to what is there.
+typedef struct {
+  float* to;
+  int adds;
+} Gradient;
+
+INLINE void give(Gradient gradient, int at, vf v, int lanes) {
+  if (!gradient.to) return;
+  storeUpTo(gradient.to + at, gradient.adds ? loadUpTo(gradient.to + at, lanes) + v : v, lanes);
+}
+
+typedef struct {
+  Scan s;
+  ScanScratch scratch;
+  const float *dy, *dLast;
+  Gradient du, dDelta, dz, dInitial;
+} Back;
+
+// Everything of one vector of channels in a chunk, back from its end.
+static void backVector(const Back* k, const ScanBlock* block, int t, int v) {
+  const Scan* s = &k->s;
+  const ScanScratch* x = &k->scratch;
+  BackChunk c;
+  vf dGate[BACK_STEPS];  // of z, for s = 1
+  openBackChunk(s, block, t, v, &c);
+  const vf D = s->D ? loadUpTo(s->D + c.d, c.lanes) : splat(0);
+  for (int i = 0; i < c.steps; i++) {
+    const int at = (c.row + i) * s->dInner + c.d;
+    c.ds[i] = k->dy ? loadUpTo(k->dy + at, c.lanes) : splat(0);
+    c.sum[i] = D * loadUpTo(s->u + at, c.lanes);
+    c.dInput[i] = c.dDelta[i] = splat(0);
+    if (s->z) {
+      const vf z = loadUpTo(s->z + at, c.lanes), sigmoid = sigmoid_(z), gate = z * sigmoid;
+      dGate[i] = c.ds[i] * (sigmoid * (1.0f + z - gate));
+      c.ds[i] *= gate;
+    }
+  }
+  const int bc = (c.row * s->groups + block->g) * s->dState;
+  const float *B = s->B + bc, *C = s->C + bc;
+  const float* at = x->starts + t / BACK_STEPS * s->dState * SCAN_CHANNELS + v * LANES;
+  float *g = x->adjoint + v * LANES, *dA = x->parameters + block->b * x->perSequence, *dD = dA + s->dState * s->dInner;
+  const int count = s->dState / SCAN_STATES * SCAN_STATES;
+  for (int n = 0; n < count; n += SCAN_STATES)
+    adjointStates(s, &c, s->A + n * s->dInner + c.d, B + n, C + n, at + n * SCAN_CHANNELS, g + n * SCAN_CHANNELS,
+                  dA + n * s->dInner + c.d, x->dB + n, x->dC + n, x->width, SCAN_STATES);
+  for (int n = count; n < s->dState; n++)
+    adjointStates(s, &c, s->A + n * s->dInner + c.d, B + n, C + n, at + n * SCAN_CHANNELS, g + n * SCAN_CHANNELS,
+                  dA + n * s->dInner + c.d, x->dB + n, x->dC + n, x->width, 1);
+  vf sumD = loadUpTo(dD + c.d, c.lanes), sumBias = loadUpTo(dD + s->dInner + c.d, c.lanes);
+  for (int i = c.steps - 1; i >= 0; i--) {
+    const int at = (c.row + i) * s->dInner + c.d;
+    const vf u = loadUpTo(s->u + at, c.lanes);
+    vf dDelta = fma_(u, c.dInput[i], c.dDelta[i]);
+    if (s->softplus) dDelta *= sigmoid_(scanDelta(s, at, c.d, c.lanes));
+    sumD = fma_(u, c.ds[i], sumD);
+    sumBias += dDelta;
+    give(k->du, at, fma_(c.delta[i], c.dInput[i], D * c.ds[i]), c.lanes);
+    give(k->dDelta, at, dDelta, c.lanes);
+    if (s->z) give(k->dz, at, dGate[i] * c.sum[i], c.lanes);
+  }
+  storeUpTo(dD + c.d, sumD, c.lanes);
+  storeUpTo(dD + s->dInner + c.d, sumBias, c.lanes);
+}
+
+// One vector from LANES: lane i is the sum of the lanes of v[i].
+INLINE vf sumEach(const vf* v) {
+  float sums[LANES];
+  for (int i = 0; i < LANES; i++) sums[i] = sumLanes(v[i]);
+  return load(sums);
+}
+
+static void backBlock(const Back* k, const ScanBlock* block, float* tokens, int firstBlock) {
+  const Scan* s = &k->s;
+  const ScanScratch* x = &k->scratch;
+  const int vectors = scanVectors(block), h = block->b * s->dState * s->dInner + block->first;
+  float* parameters = x->parameters + block->b * x->perSequence + block->first;
+  for (int n = 0; n < s->dState + 2; n++) {
+    for (int c = 0; c < block->count; c++) parameters[n * s->dInner + c] = 0;
+  }
+  for (int n = 0; n < s->dState; n++) {
+    for (int v = 0; v < vectors; v++) {
+      const int at = h + n * s->dInner + v * LANES, lanes = block->count - v * LANES, own = n * SCAN_CHANNELS + v * LANES;
+      store(x->starts + own, s->state ? loadUpTo(s->state + at, lanes) : splat(0));
+      store(x->adjoint + own, k->dLast ? loadUpTo(k->dLast + at, lanes) : splat(0));
+    }
+  }
+  int t = 0;
+  for (; t + BACK_STEPS < s->length; t += BACK_STEPS) {
+    for (int v = 0; v < vectors; v++) {
+      BackChunk c;
+      openBackChunk(s, block, t, v, &c);
+      const float* B = s->B + (c.row * s->groups + block->g) * s->dState;
+      float *at = x->starts + t / BACK_STEPS * s->dState * SCAN_CHANNELS + v * LANES, *next = at + s->dState * SCAN_CHANNELS;
+      int n = 0;
+      for (; n + SCAN_STATES <= s->dState; n += SCAN_STATES)
+        sweepStates(s, &c, s->A + n * s->dInner + c.d, B + n, at + n * SCAN_CHANNELS, next + n * SCAN_CHANNELS, SCAN_STATES);
+      for (; n < s->dState; n++)
+        sweepStates(s, &c, s->A + n * s->dInner + c.d, B + n, at + n * SCAN_CHANNELS, next + n * SCAN_CHANNELS, 1);
+    }
+  }
+  for (; t >= 0; t -= BACK_STEPS) {
+    const int steps = MIN(BACK_STEPS, s->length - t);
+    for (int i = 0; i < steps * x->width; i++) x->dB[i] = x->dC[i] = splat(0);
+    for (int v = 0; v < vectors; v++) backVector(k, block, t, v);
+    for (int i = 0; i < steps; i++) {
+      float* to = tokens + (t + i) * 2 * x->width;
+      for (int n = 0; n < s->dState; n += LANES) {
+        const vf dB = sumEach(x->dB + i * x->width + n), dC = sumEach(x->dC + i * x->width + n);
+        store(to + n, firstBlock ? dB : load(to + n) + dB);
+        store(to + x->width + n, firstBlock ? dC : load(to + x->width + n) + dC);
+      }
+    }
+  }
+  for (int n = 0; n < s->dState; n++) {
+    for (int v = 0; v < vectors; v++)
+      give(k->dInitial, h + n * s->dInner + v * LANES, load(x->adjoint + n * SCAN_CHANNELS + v * LANES), block->count - v * LANES);
+  }
+}
+
+#define GRADIENT(name, bit) ((Gradient){FLOATS(a->name), a->accumulate >> bit & 1})
+
+KERNEL(selectiveScanBackward) {
+  const SelectiveScanBackward* a = arguments;
+  const Scan s = openScan(base, &a->refs, &a->sizes);
+  const Back k = {s, openScratch(&s, FLOATS(a->scratch), a->sizes.batch, thread), FLOATS(a->dy), FLOATS(a->dLast),
+                  GRADIENT(du, 0), GRADIENT(dDelta, 1), GRADIENT(dz, 6), GRADIENT(dInitial, 8)};
+  const int tasks = backTasks(&s), blocks = scanBlocks(&s);
+  for (int i = begin; i < end; i++) {
+    const int task = i % tasks, g = i / tasks % s.groups, b = i / tasks / s.groups;
+    const int first = task * blocks / tasks, last = (task + 1) * blocks / tasks;
+    for (int j = first; j < last; j++) {
+      const ScanBlock block = scanBlock(&s, b, g, j);
+      backBlock(&k, &block, k.scratch.tokens + (long)i * k.scratch.perTask, j == first);
+    }
+  }
+}
+
+// dB, dC: the sum of the tasks' parts. A task is 64 steps of one group of one sequence.
+KERNEL(selectiveScanBackwardTokens) {
+  const SelectiveScanBackward* a = arguments;
+  const Scan s = openScan(base, &a->refs, &a->sizes);
+  const ScanScratch x = openScratch(&s, FLOATS(a->scratch), a->sizes.batch, thread);
+  const Gradient dB = GRADIENT(dB, 3), dC = GRADIENT(dC, 4);
+  const int parts = backTasks(&s), blocks = roundUp(s.length, 64) / 64;
+  for (int i = begin; i < end; i++) {
+    const int bg = i / blocks, g = bg % s.groups, b = bg / s.groups, from = i % blocks * 64, to = MIN(from + 64, s.length);
+    for (int t = from; t < to; t++) {
+      const int at = ((b * s.length + t) * s.groups + g) * s.dState;
+      for (int n = 0; n < s.dState; n += LANES) {
+        vf sumB = splat(0), sumC = splat(0);
+        const float* part = x.tokens + (long)bg * parts * x.perTask + t * 2 * x.width + n;
+        for (int p = 0; p < parts; p++, part += x.perTask) {
+          sumB += load(part);
+          sumC += load(part + x.width);
+        }
+        give(dB, at + n, sumB, s.dState - n);
+        give(dC, at + n, sumC, s.dState - n);
+      }
+    }
+  }
+}
+
+// dA, dD and dΔbias: the sum over the batch. A task is 32 numbers of each.
+KERNEL(selectiveScanBackwardParameters) {
+  const SelectiveScanBackward* a = arguments;
+  const Scan s = openScan(base, &a->refs, &a->sizes);
+  const ScanScratch x = openScratch(&s, FLOATS(a->scratch), a->sizes.batch, thread);
+  const Gradient gradients[] = {GRADIENT(dA, 2), GRADIENT(dD, 5), GRADIENT(dDeltaBias, 7)};
+  const int sizes[] = {s.dState * s.dInner, s.dInner, s.dInner};
+  const float* from = x.parameters;
+  for (int i = 0; i < 3; from += sizes[i++]) {
+    if (gradients[i].to) sumBlocks(from, a->sizes.batch, x.perSequence, gradients[i].to, sizes[i], gradients[i].adds, begin, end);
+  }
+}
