@@ -16,7 +16,7 @@ export const prefill: Topic = {
       const product = productCase(device, { rows: 64, columns: 48, inner: 32 });
       return runCases("prefill", context, [
         product,
-        promptCase(device, config, 8, product),
+        promptCase(device, config, 128, product),
         forwardCase(device, config, 8),
       ]);
     }

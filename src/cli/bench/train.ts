@@ -50,7 +50,8 @@ function stepCase(device: Device, { config, batch, length }: Setting): Case {
     details: () => ({ planBytes, activationBytes, processPeakBytes: 1024 * process.resourceUsage().maxRSS }),
     free() {
       trainer.free();
-      for (const parameter of model.parameters.values()) parameter.free();
+      const { m, v } = trainer.optimizer.moments;
+      for (const part of [...m.values(), ...v.values(), ...model.parameters.values()]) part.free();
     },
   };
 }

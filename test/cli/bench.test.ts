@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import {
+  blockWeights,
+  forwardFlops,
+  scanFlops,
+  stateNumbers,
+  trainingFlops,
+} from "../../src/cli/bench/cost.ts";
+import { config130m } from "../../src/cli/bench/decode.ts";
+import { repeatingParameters } from "../../src/cli/bench/inputs.ts";
+import { interleave, median, samplesOf } from "../../src/cli/bench/measure.ts";
+import { chainFloats, fmaProbe, readCase, readProbe } from "../../src/cli/bench/probes.ts";
+import type { BenchLine } from "../../src/cli/bench/topic.ts";
+import { topics } from "../../src/cli/bench/topics.ts";
+import { mamba, mambaConfig, plainDevice, random } from "../../src/node.ts";
+import { openDevices } from "../devices.ts";
+
+const devices = await openDevices();
+after(() => Promise.all(devices.map((device) => device.dispose())));
+
+for (const device of devices) {
+  const threads = device.name === "plain" ? 1 : 2;
+
+  for (const [name, topic] of Object.entries(topics)) {
+    test(`${name} on ${device.name} reports times, rates and limits, and gives its memory back`, async () => {
+      const lines: BenchLine[] = [];
+      const used = bytesUsed();
+      await topic.run({ device, threads, quick: true, report: (line) => lines.push(line), progress() {} });
+      assert.ok(lines.length > 0);
+      for (const line of lines) {
+        assert.deepEqual([line.topic, line.device, line.threads], [name, device.name, threads]);
+        assert.ok(line.minMs > 0 && line.minMs <= line.medianMs, `${line.minMs} of ${line.medianMs} ms`);
+        assert.ok(line.runs >= line.roundMs.length && line.roundMs.length >= 2);
+        const limited = device.name !== "plain" && name !== "memory" && name !== "start";
+        assert.equal(line.limitKind !== null, limited);
+        assert.equal(line.limit !== null, limited);
+        if (line.fraction === null || line.rate === null || line.limit === null) continue;
+        assert.ok(line.fraction > 0);
+        assert.ok(Math.abs(line.rate / line.limit / line.fraction - 1) < 1e-9);
+      }
+      assert.equal(bytesUsed(), used);
+    });
+  }
+
+  function bytesUsed(): number {
+    const { backend } = device;
+    return "used" in backend ? (backend.used as () => number).call(backend) : 0;
+  }
+
+  test(`readProbe on ${device.name} has read every number of every slice`, async () => {
+    const source = random(0);
+    for (const [length, size, sliceLength, repeats] of [
+      [1, 1, 1, 1],
+      [700, 613, 100, 3],
+      [1024, 1024, 256, 1],
+      [1024, 1024, 1024, 2],
+    ]) {
+      const values = Int32Array.from({ length }, () => source.integer(2 ** 31));
+      const expected = new Int32Array(Math.ceil(size / sliceLength));
+      for (let i = 0; i < size * repeats; i++)
+        expected[Math.floor((i % size) / sliceLength)] ^= values[i % size];
+      const y = readProbe(device.integers(values), size, sliceLength, repeats);
+      assert.deepEqual(await y.read(), expected);
+    }
+  });
+
+  test(`fmaProbe on ${device.name} applies 0.75 x + 0.5 as often as it was told`, async () => {
+    const u = Float32Array.from({ length: 3 * chainFloats }, (_, i) => i % 7);
+    const y = await fmaProbe(device.tensor(u), 5).read();
+    const shift = 2 * (1 - 0.75 ** 5); // 0.75⁵ x + 0.5 (1 + 0.75 + … + 0.75⁴)
+    for (const [i, value] of y.entries()) assert.ok(Math.abs(value - (0.75 ** 5 * u[i] + shift)) < 1e-6);
+  });
+}
+
+test("a probe refuses sizes that it cannot read or keep in registers", () => {
+  const device = plainDevice();
+  assert.throws(() => readProbe(device.integers([1, 2]), 3, 1, 1), {
+    name: "ShapeError",
+    message: "readProbe: size must be at most 2, got 3",
+  });
+  assert.throws(() => fmaProbe(device.tensor([1, 2]), 1), {
+    name: "ShapeError",
+    message: "fmaProbe: the length of u must be a multiple of 160, got 2",
+  });
+});
+
+test("a small buffer is read so often that starting does not count, a large one once", () => {
+  const device = plainDevice();
+  assert.equal(readCase(device.integers(new Int32Array(2 ** 10)), 2 ** 12, 2).bytes, 2 ** 24);
+  assert.equal(readCase(device.empty([2 ** 23], "i32"), 2 ** 25, 2).bytes, 2 ** 25);
+});
+
+/** Cases that take given times on a clock that only they move. */
+function rehearse(names: Record<string, readonly number[]>, order: string[]) {
+  let clock = 0;
+  const cases = Object.entries(names).map(([name, times]) => {
+    let run = 0;
+    return {
+      name,
+      run() {
+        order.push(name);
+        clock += times[Math.min(run++, times.length - 1)];
+      },
+    };
+  });
+  return { cases, now: () => clock };
+}
+
+test("cases are measured by turns, each warmed before the first and at the start of every turn", async () => {
+  const order: string[] = [];
+  const { cases, now } = rehearse({ a: [2, 5, 1, 1, 7, 3, 3], b: [9] }, order);
+  const samples = await interleave(cases, { rounds: 2, turnMs: 6, warmMs: 3, now, progress() {} });
+  assert.equal(order.join(""), ["aa", "b", "aaa", "b", "aaa", "b"].join(""));
+  assert.deepEqual(samples.get(cases[0]), { medianMs: 3, minMs: 1, runs: 4, roundMs: [4, 3] });
+  assert.deepEqual(samples.get(cases[1]), { medianMs: 9, minMs: 9, runs: 2, roundMs: [9, 9] });
+});
+
+test("a promise is waited for", async () => {
+  let done = 0;
+  const slow = { name: "slow", run: () => Promise.resolve().then(() => done++) };
+  const now = () => done;
+  const samples = await interleave([slow], { rounds: 1, turnMs: 1, warmMs: 1, now, progress() {} });
+  assert.deepEqual(samples.get(slow), { medianMs: 1, minMs: 1, runs: 1, roundMs: [1] });
+});
+
+test("the median of an even number of times is the mean of the two in the middle", () => {
+  assert.equal(median([4, 1, 100, 2]), 3);
+  assert.deepEqual(samplesOf([[3, 1], [10]]), { medianMs: 3, minMs: 1, runs: 3, roundMs: [2, 10] });
+});
+
+test("the products of mamba-130m take 179.3 MFLOP a token, as counted for its peers", () => {
+  assert.equal(2 * blockWeights(config130m), 179_306_496);
+});
+
+test("what is counted is what the model has", () => {
+  const device = plainDevice();
+  const config = mambaConfig({ vocabulary: 7, dModel: 12, layers: 3, dState: 5, dtRank: 2, dConv: 3 });
+  const model = mamba(config, repeatingParameters(device));
+  const products = [...model.parameters].filter(([name]) => /\.(inX|inZ|xProj|dtProj|out)$/.test(name));
+  assert.equal(
+    blockWeights(config),
+    products.reduce((sum, [, { buffer }]) => sum + buffer.length, 0),
+  );
+  const state = model.initialState(1).flatMap((layer) => Object.values(layer));
+  assert.equal(
+    stateNumbers(config),
+    state.reduce((sum, { buffer }) => sum + buffer.length, 0),
+  );
+  const states = 10 * 3 * 24 * 5;
+  const [scan, back] = [scanFlops(states, "forward"), scanFlops(states, "backward")];
+  assert.equal(forwardFlops(config, 10, 1), 2 * (10 * blockWeights(config) + 7 * 12) + scan);
+  assert.equal(trainingFlops(config, 10), 6 * 10 * (blockWeights(config) + 7 * 12) + scan + back);
+});
