@@ -50,17 +50,18 @@ for (const device of devices) {
 
   test(`readProbe on ${device.name} has read every number of every slice`, async () => {
     const source = random(0);
-    for (const [length, size, sliceLength, repeats] of [
-      [1, 1, 1, 1],
-      [700, 613, 100, 3],
-      [1024, 1024, 256, 1],
-      [1024, 1024, 1024, 2],
-    ]) {
+    for (const [length, size, sliceLength, streams, repeats] of [
+      [1, 1, 1, 1, 1],
+      [700, 613, 100, 1, 3],
+      [700, 613, 100, 4, 3],
+      [1100, 1100, 600, 4, 1],
+      [1024, 1024, 1024, 4, 2],
+    ] as const) {
       const values = Int32Array.from({ length }, () => source.integer(2 ** 31));
       const expected = new Int32Array(Math.ceil(size / sliceLength));
       for (let i = 0; i < size * repeats; i++)
         expected[Math.floor((i % size) / sliceLength)] ^= values[i % size];
-      const y = readProbe(device.integers(values), size, sliceLength, repeats);
+      const y = readProbe(device.integers(values), { size, sliceLength, streams, repeats });
       assert.deepEqual(await y.read(), expected);
     }
   });
@@ -75,10 +76,13 @@ for (const device of devices) {
 
 test("a probe refuses sizes that it cannot read or keep in registers", () => {
   const device = plainDevice();
-  assert.throws(() => readProbe(device.integers([1, 2]), 3, 1, 1), {
-    name: "ShapeError",
-    message: "readProbe: size must be at most 2, got 3",
-  });
+  assert.throws(
+    () => readProbe(device.integers([1, 2]), { size: 3, sliceLength: 1, streams: 1, repeats: 1 }),
+    {
+      name: "ShapeError",
+      message: "readProbe: size must be at most 2, got 3",
+    },
+  );
   assert.throws(() => fmaProbe(device.tensor([1, 2]), 1), {
     name: "ShapeError",
     message: "fmaProbe: the length of u must be a multiple of 160, got 2",

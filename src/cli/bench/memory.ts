@@ -12,7 +12,7 @@ export const memory: Topic = {
     const sizes = quick ? [2 ** 16, 2 ** 20] : [threads * 2 ** 18, threads * 2 ** 22, 2 ** 29];
     const buffer = readBuffer(device, Math.max(...sizes));
     const cases: Case[] = [
-      ...sizes.map((bytes) => readCase(buffer, bytes, threads)),
+      ...sizes.flatMap((bytes) => [readCase(buffer, bytes, threads, 1), readCase(buffer, bytes, threads, 4)]),
       fmaCase(device, threads, quick ? 64 : 4096),
     ];
     try {

@@ -1,21 +1,31 @@
 import { apply, capture, defineOp, type Device, ShapeError, type Tensor } from "../../node.ts";
 import type { Case } from "./cases.ts";
 
+export interface ReadOptions {
+  /** How many numbers to read, from the first. */
+  readonly size: number;
+  readonly sliceLength: number;
+  /** Parts of a slice that are read side by side: which number is faster depends on the machine. */
+  readonly streams: 1 | 4;
+  readonly repeats: number;
+}
+
 /**
  * Reads memory and does next to nothing with it, to time the reading.
  *   y[s] = u[s n] ⊕ u[s n + 1] ⊕ … over slice s of n = sliceLength, `repeats` times
  *   u (size or longer) i32      y (⌈size / sliceLength⌉) i32      ⊕: exclusive or
  */
-const readProbeOp = defineOp<{ size: number; sliceLength: number; repeats: number }>({
+const readProbeOp = defineOp<ReadOptions>({
   name: "readProbe",
   inputs: ["u"],
   outputs: ["y"],
   integers: ["u"],
-  shapes([u], { size, sliceLength, repeats }) {
+  shapes([u], options) {
+    const { size, sliceLength } = options;
     const [length] = u!; // u is not optional
     if (size > length) throw new ShapeError(`readProbe: size must be at most ${length}, got ${size}`);
     const slices = Math.ceil(size / sliceLength);
-    return { sizes: { size, sliceLength, slices, repeats }, outputs: [[slices]], dtypes: ["i32"] };
+    return { sizes: { ...options, slices }, outputs: [[slices]], dtypes: ["i32"] };
   },
   forward([u], [y], { size, sliceLength, repeats }) {
     for (let repeat = 0; repeat < repeats; repeat++) {
@@ -24,8 +34,8 @@ const readProbeOp = defineOp<{ size: number; sliceLength: number; repeats: numbe
   },
 });
 
-export function readProbe(u: Tensor, size: number, sliceLength: number, repeats: number): Tensor {
-  return apply(readProbeOp, [u], { size, sliceLength, repeats })[0];
+export function readProbe(u: Tensor, options: ReadOptions): Tensor {
+  return apply(readProbeOp, [u], options)[0];
 }
 
 /** Floats that one task of the kernel keeps in registers: ten vectors of the widest kind. */
@@ -75,15 +85,20 @@ const leastBytes = 2 ** 24;
 
 /**
  * Reads the first `bytes` of the buffer. What caches may hold is read again and again, in as many slices as there are
- * threads, so that each core can keep its own; what is larger is read once, in slices of 256 KiB.
+ * threads, so that each core can keep its own; what is larger is read once, in slices of 1 MiB.
  */
-export function readCase(buffer: Tensor, bytes: number, threads: number): Case {
+export function readCase(
+  buffer: Tensor,
+  bytes: number,
+  threads: number,
+  streams: ReadOptions["streams"] = 1,
+): Case {
   const size = Math.floor(bytes / 4);
   const repeats = Math.ceil(leastBytes / bytes);
-  const sliceLength = repeats > 1 ? Math.ceil(size / threads) : 2 ** 16;
-  const program = capture(buffer.device, () => readProbe(buffer, size, sliceLength, repeats));
+  const sliceLength = repeats > 1 ? Math.ceil(size / threads) : 2 ** 18;
+  const program = capture(buffer.device, () => readProbe(buffer, { size, sliceLength, streams, repeats }));
   return {
-    name: `read ${formatBytes(bytes)}`,
+    name: `read ${formatBytes(bytes)}${streams === 1 ? "" : `, ${streams} streams`}`,
     bytes: bytes * repeats,
     flops: 0,
     work: { amount: (bytes * repeats) / 1e9, unit: "GB" },

@@ -3,7 +3,7 @@ import { type KernelSet, onePass } from "./table.ts";
 /** The limits of the machine, measured by the means of all other kernels: `statewise bench` has their ops. */
 export const readProbe: KernelSet = {
   symbols: ["readProbe"],
-  sizes: ["size", "sliceLength", "repeats"],
+  sizes: ["size", "sliceLength", "streams", "repeats"],
   forward: {
     ...onePass("readProbe", ({ slices }) => slices),
     work: ({ size, repeats }) => size * repeats,
