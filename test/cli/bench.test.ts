@@ -108,29 +108,40 @@ function rehearse(names: Record<string, readonly number[]>, order: string[]) {
       },
     };
   });
-  return { cases, now: () => clock };
+  return { cases, now: () => clock, busy: () => 1.5 * clock };
 }
 
 test("cases are measured by turns, each warmed before the first and at the start of every turn", async () => {
   const order: string[] = [];
-  const { cases, now } = rehearse({ a: [2, 5, 1, 1, 7, 3, 3], b: [9] }, order);
-  const samples = await interleave(cases, { rounds: 2, turnMs: 6, warmMs: 3, now, progress() {} });
+  const { cases, now, busy } = rehearse({ a: [2, 5, 1, 1, 7, 3, 3], b: [9] }, order);
+  const samples = await interleave(cases, { rounds: 2, turnMs: 6, warmMs: 3, now, busy, progress() {} });
   assert.equal(order.join(""), ["aa", "b", "aaa", "b", "aaa", "b"].join(""));
-  assert.deepEqual(samples.get(cases[0]), { medianMs: 3, minMs: 1, runs: 4, roundMs: [4, 3] });
-  assert.deepEqual(samples.get(cases[1]), { medianMs: 9, minMs: 9, runs: 2, roundMs: [9, 9] });
+  assert.deepEqual(samples.get(cases[0]), { medianMs: 3, minMs: 1, runs: 4, roundMs: [4, 3], cores: 1.5 });
+  assert.deepEqual(samples.get(cases[1]), { medianMs: 9, minMs: 9, runs: 2, roundMs: [9, 9], cores: 1.5 });
 });
 
 test("a promise is waited for", async () => {
   let done = 0;
   const slow = { name: "slow", run: () => Promise.resolve().then(() => done++) };
   const now = () => done;
-  const samples = await interleave([slow], { rounds: 1, turnMs: 1, warmMs: 1, now, progress() {} });
-  assert.deepEqual(samples.get(slow), { medianMs: 1, minMs: 1, runs: 1, roundMs: [1] });
+  const samples = await interleave([slow], {
+    rounds: 1,
+    turnMs: 1,
+    warmMs: 1,
+    now,
+    busy: now,
+    progress() {},
+  });
+  assert.deepEqual(samples.get(slow), { medianMs: 1, minMs: 1, runs: 1, roundMs: [1], cores: 1 });
 });
 
 test("the median of an even number of times is the mean of the two in the middle", () => {
   assert.equal(median([4, 1, 100, 2]), 3);
-  assert.deepEqual(samplesOf([[3, 1], [10]]), { medianMs: 3, minMs: 1, runs: 3, roundMs: [2, 10] });
+  const turns = [
+    { times: [3, 1], wallMs: 4, busyMs: 2 },
+    { times: [10], wallMs: 10, busyMs: 5 },
+  ];
+  assert.deepEqual(samplesOf(turns), { medianMs: 3, minMs: 1, runs: 3, roundMs: [2, 10], cores: 0.5 });
 });
 
 test("the products of mamba-130m take 179.3 MFLOP a token, as counted for its peers", () => {

@@ -47,7 +47,11 @@ export function paceOf({ quick, device, progress }: BenchContext): Pace {
   const brief = { rounds: 2, turnMs: 1, warmMs: 1 };
   const full =
     device.name === "plain" ? { rounds: 3, turnMs: 1, warmMs: 1 } : { rounds: 7, turnMs: 120, warmMs: 300 };
-  return { ...(quick ? brief : full), now: () => performance.now(), progress };
+  const busy = () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000;
+  };
+  return { ...(quick ? brief : full), now: () => performance.now(), busy, progress };
 }
 
 interface Limits {

@@ -12,6 +12,8 @@ export interface Samples {
   readonly runs: number;
   /** The median of each round. */
   readonly roundMs: readonly number[];
+  /** Cores that the process kept busy, on average. With fewer than threads, something else had the others. */
+  readonly cores: number;
 }
 
 /** How long to measure. */
@@ -24,6 +26,8 @@ export interface Pace {
   readonly warmMs: number;
   /** Milliseconds since any moment. */
   now(): number;
+  /** Milliseconds that all threads of the process together have computed for. */
+  busy(): number;
   progress(text: string): void;
 }
 
@@ -34,7 +38,7 @@ export interface Pace {
  */
 export async function interleave<Case extends Runnable>(
   cases: readonly Case[],
-  { rounds, turnMs, warmMs, now, progress }: Pace,
+  { rounds, turnMs, warmMs, now, busy, progress }: Pace,
 ): Promise<Map<Case, Samples>> {
   const time = async (subject: Case) => {
     const started = now();
@@ -50,27 +54,37 @@ export async function interleave<Case extends Runnable>(
     longest.set(subject, ms);
   }
 
-  const times = new Map<Case, number[][]>(cases.map((subject) => [subject, []]));
+  const turns = new Map<Case, Turn[]>(cases.map((subject) => [subject, []]));
   for (let round = 1; round <= rounds; round++) {
     for (const subject of cases) {
       progress(`round ${round} of ${rounds}: ${subject.name}`);
       if (longest.get(subject)! < turnMs) await time(subject); // set above for each
-      const turn: number[] = [];
-      for (const until = now() + turnMs; turn.length === 0 || now() < until;) turn.push(await time(subject));
-      times.get(subject)!.push(turn); // as above
+      const times: number[] = [];
+      const [started, busyBefore] = [now(), busy()];
+      while (times.length === 0 || now() < started + turnMs) times.push(await time(subject));
+      turns.get(subject)!.push({ times, wallMs: now() - started, busyMs: busy() - busyBefore }); // as above
     }
   }
-  return new Map([...times].map(([subject, turns]) => [subject, samplesOf(turns)]));
+  return new Map([...turns].map(([subject, own]) => [subject, samplesOf(own)]));
 }
 
-/** What the times of each round come to. */
-export function samplesOf(turns: readonly (readonly number[])[]): Samples {
-  const all = turns.flat();
+/** Runs without a pause. */
+export interface Turn {
+  readonly times: readonly number[];
+  readonly wallMs: number;
+  readonly busyMs: number;
+}
+
+/** What the turns of a case come to. */
+export function samplesOf(turns: readonly Turn[]): Samples {
+  const all = turns.flatMap(({ times }) => times);
+  const sum = (part: "wallMs" | "busyMs") => turns.reduce((total, turn) => total + turn[part], 0);
   return {
     medianMs: median(all),
     minMs: all.reduce((a, b) => Math.min(a, b)),
     runs: all.length,
-    roundMs: turns.map(median),
+    roundMs: turns.map(({ times }) => median(times)),
+    cores: sum("busyMs") / sum("wallMs"),
   };
 }
 

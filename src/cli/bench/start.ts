@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { median, samplesOf } from "./measure.ts";
+import { median } from "./measure.ts";
 import type { BenchContext, Topic } from "./topic.ts";
 
 /** What startChild.ts measures, in milliseconds. */
@@ -29,12 +29,17 @@ export const start: Topic = {
       msOf: (times: StartTimes) => number,
       parts: readonly (keyof StartTimes)[],
     ) => {
+      const all = starts.map(msOf);
       report({
         topic: "start",
         case: name,
         device: device.name,
         threads,
-        ...samplesOf(starts.map((times) => [msOf(times)])),
+        medianMs: median(all),
+        minMs: Math.min(...all),
+        runs: all.length,
+        roundMs: all,
+        cores: null,
         rate: null,
         unit: null,
         limit: null,

@@ -15,6 +15,8 @@ export interface BenchLine {
   readonly runs: number;
   /** The median of each round: how steady the machine was. */
   readonly roundMs: readonly number[];
+  /** Cores that the process kept busy during the runs: far fewer than threads, and others had them. */
+  readonly cores: number | null;
   /** Work by median time, in `unit`; null where only the time says something. */
   readonly rate: number | null;
   readonly unit: string | null;
