@@ -19,22 +19,22 @@ export { scope } from "./tensor/scope.ts";
 export { type Shape, ShapeError } from "./tensor/shape.ts";
 export { Tensor } from "./tensor/tensor.ts";
 
-export * from "./ops/activation.ts";
-export * from "./ops/adamw.ts";
-export * from "./ops/arithmetic.ts";
-export * from "./ops/assign.ts";
-export * from "./ops/causalConv1d.ts";
-export * from "./ops/crossEntropy.ts";
-export * from "./ops/dropout.ts";
-export * from "./ops/embedding.ts";
-export * from "./ops/gradientNorm.ts";
-export * from "./ops/layerNorm.ts";
-export * from "./ops/matmul.ts";
-export * from "./ops/reduce.ts";
-export * from "./ops/reshape.ts";
-export * from "./ops/rmsNorm.ts";
-export * from "./ops/selectiveScan.ts";
-export * from "./ops/softmax.ts";
+export { exp, gelu, log, neg, relu, sigmoid, silu, softplus, sqrt, square, tanh } from "./ops/activation.ts";
+export { adamw, adamwSchedule, type AdamWOptions } from "./ops/adamw.ts";
+export { add, addScalar, div, mul, scale, sub } from "./ops/arithmetic.ts";
+export { assign } from "./ops/assign.ts";
+export { causalConv1d, type CausalConv1dOptions } from "./ops/causalConv1d.ts";
+export { crossEntropy, type CrossEntropyOptions } from "./ops/crossEntropy.ts";
+export { dropout } from "./ops/dropout.ts";
+export { embedding } from "./ops/embedding.ts";
+export { clipFactor, type ClipOptions, sumOfSquares } from "./ops/gradientNorm.ts";
+export { layerNorm } from "./ops/layerNorm.ts";
+export { matmul, type Transposes } from "./ops/matmul.ts";
+export { argmax, max, mean, sum } from "./ops/reduce.ts";
+export { concat, slice, split, transpose } from "./ops/reshape.ts";
+export { rmsNorm } from "./ops/rmsNorm.ts";
+export { selectiveScan, type SelectiveScanOptions } from "./ops/selectiveScan.ts";
+export { softmax } from "./ops/softmax.ts";
 
 export { type BackboneConfig, type ForwardOptions, LanguageModel, type Mixer } from "./models/backbone.ts";
 export type { NamedTensors, ParameterSource } from "./models/layers.ts";
@@ -48,9 +48,16 @@ export { textTask } from "./data/text.ts";
 export { decode as decodeBytes, encode as encodeBytes, Utf8Stream } from "./text/bytes.ts";
 
 export { evaluate, type EvaluateOptions, type Score } from "./train/evaluate.ts";
-export { type Stage, train, type TrainEvent, type TrainOptions } from "./train/loop.ts";
+export {
+  atStart,
+  type Progress,
+  type Stage,
+  train,
+  type TrainEvent,
+  type TrainOptions,
+} from "./train/loop.ts";
 export type { OptimizerOptions } from "./train/optimizer.ts";
-export { schedule, type ScheduleOptions } from "./train/schedule.ts";
+export { schedule, type ScheduleName, scheduleNames, type ScheduleOptions } from "./train/schedule.ts";
 export { DivergenceError, type MemoryPlan, type StepResult, Trainer } from "./train/trainer.ts";
 
 export { Decoder } from "./generate/decoder.ts";

@@ -82,8 +82,8 @@ function asMatrix([rows, ...rest]: Shape): [number, number] {
 
 /** The official config.json of a model, with the fields that transformers reads. */
 export function officialConfig(config: MambaConfig): Record<string, unknown> {
-  const { vocabulary, dModel, layers, dState, dConv, dtRank, expand, bias, convBias, normEpsilon, tiedHead } =
-    config;
+  const { vocabulary, dModel, layers, dState, dConv, dtRank, expand, bias, convBias } = config;
+  const { normEpsilon, tiedHead, deltaMin, deltaMax } = config;
   return {
     architectures: ["MambaForCausalLM"],
     model_type: "mamba",
@@ -101,6 +101,8 @@ export function officialConfig(config: MambaConfig): Record<string, unknown> {
     hidden_act: "silu",
     residual_in_fp32: true,
     tie_word_embeddings: tiedHead,
+    time_step_min: deltaMin,
+    time_step_max: deltaMax,
     torch_dtype: "float32",
   };
 }
@@ -168,6 +170,7 @@ export function configFromShapes(
     convBias: shapes.has(`${mixer}.conv1d.bias`),
     tiedHead: !shapes.has("lm_head.weight"),
     normEpsilon,
+    ...stepSizes(official),
   });
   const notes = Object.entries(officialConfig(config))
     .filter(([name, ours]) =>
@@ -180,4 +183,12 @@ export function configFromShapes(
         `config.json says ${name} ${JSON.stringify(official.get(name))}, the tensors say ${String(ours)}`,
     );
   return { config, notes };
+}
+
+/** The range that Δ began in: of no consequence for a trained model, kept where a config says it. */
+function stepSizes(official: ReadonlyMap<string, unknown>): Partial<MambaConfig> {
+  const deltaMin = official.get("time_step_min");
+  const deltaMax = official.get("time_step_max");
+  if (typeof deltaMin !== "number" || typeof deltaMax !== "number") return {};
+  return deltaMin > 0 && deltaMin <= deltaMax ? { deltaMin, deltaMax } : {};
 }

@@ -54,6 +54,12 @@ export interface MambaConfig extends BackboneConfig {
   readonly bias: boolean;
   /** Bias on the convolution. Default true. */
   readonly convBias: boolean;
+  /**
+   * Fresh models draw the step sizes Δ that they begin with log-uniformly from here to `deltaMax`. A channel remembers
+   * about 1/Δ tokens. Defaults 0.001 and 0.1.
+   */
+  readonly deltaMin: number;
+  readonly deltaMax: number;
 }
 
 /** A config with the paper's defaults for what is not given. Throws a UsageError on sizes that make no model. */
@@ -67,6 +73,8 @@ export function mambaConfig(
     dtRank: Math.ceil(given.dModel / 16),
     bias: false,
     convBias: true,
+    deltaMin: 0.001,
+    deltaMax: 0.1,
     normEpsilon: 1e-5,
     tiedHead: true,
     ...given,
@@ -78,6 +86,11 @@ export function mambaConfig(
   }
   if (!Number.isInteger(config.expand * config.dModel) || config.expand <= 0) {
     throw new UsageError(`mamba: expand · dModel must be whole, got ${config.expand} · ${config.dModel}.`);
+  }
+  if (!(config.deltaMin > 0 && config.deltaMin <= config.deltaMax)) {
+    throw new UsageError(
+      `mamba: deltaMin must be above 0 and at most deltaMax, got ${config.deltaMin} and ${config.deltaMax}.`,
+    );
   }
   return config;
 }
@@ -109,7 +122,7 @@ export class MambaBlock implements Mixer {
       convWeight: source("convWeight", [dConv, dInner], fanIn(dConv)),
       xProj: source("xProj", [dInner, dtRank + 2 * dState], fanIn(dInner)),
       dtProj: source("dtProj", [dtRank, dInner], fanIn(dtRank)),
-      deltaBias: source("deltaBias", [dInner], drawDeltaBias),
+      deltaBias: source("deltaBias", [dInner], deltaBiasDraw(config)),
       logA: source("logA", [dState, dInner], (_, i) => Math.log(Math.floor(i / dInner) + 1)),
       D: source("D", [dInner], constant(1)),
       out: source("out", [dInner, dModel], fanIn(dInner, 1 / Math.sqrt(layers))),
@@ -160,9 +173,12 @@ function linear(u: Tensor, weight: Tensor, bias: Tensor | undefined): Tensor {
   return bias ? add(product, bias) : product;
 }
 
-/** softplus⁻¹ of a step size drawn log-uniformly from 0.001 to 0.1, not below 0.0001 (section 3.6 of the paper). */
-const drawDeltaBias: Draw = (random) => {
-  const low = Math.log(0.001);
-  const delta = Math.max(Math.exp(low + random.uniform() * (Math.log(0.1) - low)), 0.0001);
-  return delta + Math.log(-Math.expm1(-delta));
-};
+/** softplus⁻¹ of a step size drawn log-uniformly from deltaMin to deltaMax (section 3.6 of the paper). */
+function deltaBiasDraw({ deltaMin, deltaMax }: MambaConfig): Draw {
+  const low = Math.log(deltaMin);
+  const high = Math.log(deltaMax);
+  return (random) => {
+    const delta = Math.exp(low + random.uniform() * (high - low));
+    return delta + Math.log(-Math.expm1(-delta));
+  };
+}

@@ -19,8 +19,8 @@ export interface EvaluateOptions {
   readonly batches: number;
   readonly batch: number;
   readonly length: number;
-  /** Called with the tokens done so far. */
-  readonly progress?: (tokens: number) => void;
+  /** Called with the tokens done so far, and waited for: throwing from it ends the evaluation. */
+  readonly progress?: (tokens: number) => void | Promise<void>;
 }
 
 /** Tokens that one program covers: large enough for the kernels, small enough to stay in the caches. */
@@ -44,7 +44,7 @@ export async function evaluate(model: LanguageModel, task: Task, options: Evalua
         total.right += part.right;
         total.counted += part.counted;
         done += piece.tokens.length;
-        options.progress?.(done);
+        await options.progress?.(done);
       }
     }
   } finally {

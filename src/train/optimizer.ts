@@ -1,4 +1,4 @@
-import { adamw, type AdamWOptions } from "../ops/adamw.ts";
+import { adamw, type AdamWOptions, adamwSchedule } from "../ops/adamw.ts";
 import { clipFactor, sumOfSquares } from "../ops/gradientNorm.ts";
 import { capture, type Program } from "../tensor/capture.ts";
 import type { Device } from "../tensor/device.ts";
@@ -39,8 +39,7 @@ export class Optimizer {
   /** Updates made so far. */
   updates: number;
   readonly #schedule: Tensor;
-  readonly #beta1: number;
-  readonly #beta2: number;
+  readonly #betas: { readonly beta1: number; readonly beta2: number };
   readonly #norm: Program<{ norm: Tensor; factor: Tensor }>;
   readonly #update: Program<null>;
 
@@ -55,8 +54,7 @@ export class Optimizer {
     const decays = options.decays ?? decaysByDefault;
     this.moments = from.moments;
     this.updates = from.updates;
-    this.#beta1 = beta1;
-    this.#beta2 = beta2;
+    this.#betas = { beta1, beta2 };
     this.#schedule = device.zeros([3]);
     this.#norm = capture(device, () => {
       let sum: Tensor | null = null;
@@ -96,8 +94,7 @@ export class Optimizer {
   /** One step with the gradients whose norm was taken last. */
   update(learningRate: number): void {
     this.updates++;
-    const t = this.updates;
-    this.#schedule.write([learningRate, 1 / (1 - this.#beta1 ** t), 1 / Math.sqrt(1 - this.#beta2 ** t)]);
+    this.#schedule.write(adamwSchedule(learningRate, this.updates, this.#betas));
     this.#update.run();
   }
 

@@ -166,6 +166,19 @@ test("fresh parameters follow the paper: A from 1 to N, Δ from 0.001 to 0.1, D 
   assert.ok((await parameters.get("layers.0.mixer.D")!.read()).every((value) => value === 1));
 });
 
+test("the step sizes begin in the range that the config gives", async () => {
+  const [device] = devices;
+  const { parameters } = createMamba(device, { ...sizes, deltaMin: 1e-7, deltaMax: 1e-6 }, 5);
+  for (const bias of await parameters.get("layers.0.mixer.deltaBias")!.read()) {
+    const delta = Math.log1p(Math.exp(bias));
+    assert.ok(delta > 1e-7 * (1 - 1e-4) && delta < 1e-6 * (1 + 1e-4), `Δ is ${delta}`);
+  }
+  assert.throws(() => mambaConfig({ ...sizes, deltaMin: 0 }), {
+    name: "UsageError",
+    message: "mamba: deltaMin must be above 0 and at most deltaMax, got 0 and 0.1.",
+  });
+});
+
 test("a size that makes no model is named", () => {
   assert.throws(() => mambaConfig({ vocabulary: 16, dModel: 0, layers: 2 }), {
     name: "UsageError",

@@ -15,6 +15,12 @@ test("the cosine is at its middle half-way and at the floor from the last step o
   assert.equal(rate(500), rate(100));
 });
 
+test("a held rate begins its cosine after the hold", () => {
+  const rate = schedule({ name: "cosine", learningRate: 1, warmup: 0, hold: 50, steps: 150, floor: 0 });
+  assert.deepEqual([1, 50].map(rate), [1, 1]);
+  assert.ok(Math.abs(rate(100) - 0.5) < 1e-12);
+});
+
 test("a rate that is not positive is refused", () => {
   assert.throws(() => schedule({ name: "constant", learningRate: 0, warmup: 0, steps: 1 }), {
     name: "UsageError",

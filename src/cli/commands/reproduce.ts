@@ -87,10 +87,11 @@ async function trainAsSaid(
   device: Device,
   terminal: Terminal,
 ): Promise<{ model: Mamba; step: number } | null> {
-  const { vocabulary, dModel, layers, seed, learningRate, clip, stages } = training;
+  const { vocabulary, dModel, layers, deltaMin, seed, learningRate, hold, end, clip, stages } = training;
   const saved = await loadSaved(speaker, device, run);
   const from = saved ? progressOf(run.directory, saved.training) : atStart;
-  const model = saved?.model ?? createMamba(device, mambaConfig({ vocabulary, dModel, layers }), seed);
+  const model =
+    saved?.model ?? createMamba(device, mambaConfig({ vocabulary, dModel, layers, deltaMin }), seed);
   const { directory } = run;
   const parameters = model.parameterCount();
   terminal.emit({
@@ -118,7 +119,7 @@ async function trainAsSaid(
     task: taskOf(training),
     options: {
       ...training,
-      schedule: schedule({ name: "constant", learningRate, warmup: 0, steps: 0 }),
+      schedule: schedule({ name: "cosine", learningRate, warmup: 0, hold, steps: end, floor: 0.03 }),
     },
     from,
     terminal,
