@@ -34,7 +34,9 @@ for (const device of devices) {
       let state = model.initialState(2);
       let start = 0;
       for (const size of cuts) {
-        const part = [0, 1].flatMap((b) => [...tokens.slice(b * length + start, b * length + start + size)]);
+        const part = [0, 1].flatMap((b) =>
+          Array.from(tokens.subarray(b * length + start, b * length + start + size)),
+        );
         const piece = model.forward(device.integers(part, [2, size]), { state });
         const got = await piece.logits.read();
         for (let b = 0; b < 2; b++) {

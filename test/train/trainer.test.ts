@@ -75,14 +75,10 @@ for (const device of devices) {
     const D = model.parameters.get("layers.1.mixer.D")!;
     D.write(new Float32Array(D.buffer.length).fill(Number.NaN));
     const norm = await model.parameters.get("norm")!.read();
-    await assert.rejects(
-      trainer.step([task.train(0, 2, 10)], 1e-3),
-      (error) =>
-        error instanceof DivergenceError &&
-        /^train: step 1 diverged: the loss is NaN, and the gradient of embedding has NaN\. Lower/.test(
-          error.message,
-        ),
-    );
+    await assert.rejects(trainer.step([task.train(0, 2, 10)], 1e-3), (error) => {
+      const start = "train: step 1 diverged: the loss is NaN, and the gradient of embedding has NaN. Lower";
+      return error instanceof DivergenceError && error.message.startsWith(start);
+    });
     assert.deepEqual(await model.parameters.get("norm")!.read(), norm);
     trainer.free();
   });
