@@ -25,6 +25,7 @@ export const causalConv1dOp = defineOp<{ silu: boolean }>({
 
   shapes([u, weight, bias, state, resets], { silu }) {
     const { batch, length, channels } = sizesOf(who, "u", u!, ["batch", "length", "channels"]); // not optional
+    if (length < 1) throw new ShapeError(`${who}: length must be at least 1, got ${length}`);
     const { dConv } = sizesOf(who, "weight", weight!, ["dConv", "channels"]); // not optional
     expectShape(who, "weight", weight!, { dConv, channels }); // not optional
     if (dConv < 1) throw new ShapeError(`${who}: dConv must be at least 1, got ${dConv}`);

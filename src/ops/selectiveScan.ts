@@ -32,6 +32,7 @@ export const selectiveScanOp = defineOp<{ softplus: boolean }>({
     const [u, delta, A, B, C] = inputs as readonly Shape[]; // these five are not optional
     const [, , , , , D, z, deltaBias, state, resets] = inputs;
     const { batch, length, dInner } = sizesOf(who, "u", u, ["batch", "length", "dInner"]);
+    if (length < 1) throw new ShapeError(`${who}: length must be at least 1, got ${length}`);
     const { dState } = sizesOf(who, "A", A, ["dState", "dInner"]);
     expectShape(who, "delta", delta, { batch, length, dInner });
     expectShape(who, "A", A, { dState, dInner });

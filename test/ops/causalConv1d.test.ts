@@ -216,6 +216,7 @@ test("shapes that do not fit are refused by name", () => {
     });
   const u = [2, 9, 6];
   refuses([[9, 6], [4, 6], null, null, null], "u must be (batch, length, channels), got (9, 6)");
+  refuses([[2, 0, 6], [4, 6], null, null, null], "length must be at least 1, got 0");
   refuses([u, [6, 4], null, null, null], "weight must be (dConv, channels) = (6, 6), got (6, 4)");
   refuses([u, [0, 6], null, null, null], "dConv must be at least 1, got 0");
   refuses([u, [4, 6], [5], null, null], "bias must be (channels) = (6), got (5)");

@@ -245,6 +245,31 @@ test("documents packed with resets give what they give alone, even after an infi
   }
 });
 
+test("no gradient crosses a reset: a document full of NaN leaves those of the others as they are", async () => {
+  const sizes = { batch: 1, length: 40, dInner: 19, dState: 6, groups: 1 };
+  const resets = {
+    shape: [1, 40],
+    values: Int32Array.from({ length: 40 }, (_, t) => +(t === 21)),
+    integer: true,
+  };
+  const sound = [...inputsOf(sizes, (k) => k < 8).slice(0, 9), resets];
+  const C = Float64Array.from(sound[4]!.values).fill(NaN, 21 * 6); // always given
+  const spoilt = sound.with(4, { ...sound[4]!, values: C });
+  for (const device of devices) {
+    const expected = await evaluate(device, selectiveScanOp, sound, { softplus: true });
+    const got = await evaluate(device, selectiveScanOp, spoilt, { softplus: true });
+    for (const name of ["gradient of u", "gradient of delta", "gradient of z"]) {
+      const values = got.get(name)!; // named as the op names them
+      assert.deepEqual(
+        values.slice(0, 21 * 19),
+        expected.get(name)!.slice(0, 21 * 19),
+        `${device.name}: ${name}`,
+      );
+    }
+    assert.ok(Number.isNaN(got.get("gradient of A")![0]));
+  }
+});
+
 test("softplus keeps its digits at both ends", async () => {
   const length = 200;
   const delta = Float64Array.from({ length }, (_, t) => Math.fround((t - 100) * 0.4));

@@ -1,8 +1,9 @@
 // Selective scan, forward. A task is 64 channels of one sequence, or what is left of a group; it goes through time in
-// chunks of 32 steps. First Δ′, Δ′ u and D u of the chunk, row by row; then, for each vector of channels and each four
-// states, all steps with h in registers, while the sums over n grow in the first-level cache; then the gate. Between
-// chunks h lies in the output state. The order of the sum over n is fixed, and no step knows where a chunk begins.
-// Traffic: 4 · batch · length · dInner floats. Parallel over batch · dInner / 64: slow for one sequence of few channels.
+// chunks of 32 steps. First Δ′, Δ′ u and D u of the chunk, row by row; then, for each vector of channels and each
+// four states, all steps with h in registers, while the sums over n grow in the first-level cache; then the gate.
+// Between chunks h lies in the output state. The order of the sum over n is fixed, and no step knows where a chunk
+// begins. Traffic: 4 · batch · length · dInner floats. Parallel over batch · dInner / 64: slow for one sequence of
+// few channels.
 #include "selectiveScan.h"
 
 typedef struct {
@@ -19,9 +20,9 @@ typedef struct {
   vf delta[SCAN_CELLS], input[SCAN_CELLS], sum[SCAN_CELLS];  // Δ′, Δ′ u, and what becomes y
 } ScanChunk;
 
-// Takes `count` states through a chunk. from (or 0), to: their h, rows dInner apart as in A; B, C: their first, at step 0.
-INLINE void scanStates(const Scan* s, ScanChunk* chunk, int v, int lanes, const float* A, const float* from, float* to,
-                       const float* B, const float* C, const int count) {
+// Takes `count` states through a chunk. from (or 0), to: their h, rows dInner apart as in A; B, C: theirs at step 0.
+INLINE void scanStates(const Scan* s, ScanChunk* chunk, int v, int lanes, const float* A, const float* from,
+                       float* to, const float* B, const float* C, const int count) {
   const vf *delta = chunk->delta + v * SCAN_STEPS, *input = chunk->input + v * SCAN_STEPS;
   vf *sum = chunk->sum + v * SCAN_STEPS, h[SCAN_STATES], rate[SCAN_STATES];
   const int next = s->groups * s->dState;
@@ -77,7 +78,8 @@ static void scanChunk(const Scan* s, const ScanBlock* block, int t, float* y, fl
   chunk.resets = s->resets ? s->resets + row : 0;
   beginChunk(s, block, row, &chunk, y);
   for (int v = 0; v < scanVectors(block); v++) {
-    const int d = block->first + v * LANES, lanes = block->count - v * LANES, h = block->b * s->dState * s->dInner + d;
+    const int d = block->first + v * LANES, lanes = block->count - v * LANES;
+    const int h = block->b * s->dState * s->dInner + d;
     const float* from = t > 0 ? last + h : s->state ? s->state + h : 0;
     const float *B = s->B + bc, *C = s->C + bc;
     int n = 0, nd = 0;
@@ -95,6 +97,8 @@ KERNEL(selectiveScan) {
   const int blocks = scanBlocks(&s);
   for (int i = begin; i < end; i++) {
     const ScanBlock block = scanBlock(&s, i / blocks / s.groups, i / blocks % s.groups, i % blocks);
-    for (int t = 0; t < s.length; t += SCAN_STEPS) scanChunk(&s, &block, t, FLOATS(a->refs.y), FLOATS(a->refs.last));
+    for (int t = 0; t < s.length; t += SCAN_STEPS) {
+      scanChunk(&s, &block, t, FLOATS(a->refs.y), FLOATS(a->refs.last));
+    }
   }
 }

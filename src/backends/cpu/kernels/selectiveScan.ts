@@ -49,6 +49,6 @@ export const selectiveScan: KernelSet = {
       ];
     },
     scratch: backwardScratch,
-    work,
+    work: (sizes) => 3 * work(sizes),
   },
 };

@@ -1,10 +1,10 @@
-// Selective scan, backward. Nothing of length × dState comes from the forward pass: a task runs the recurrence once more,
-// keeping h at the start of every 16 steps, then takes these chunks from the last to the first. For each vector of
-// channels and each four states it recomputes h and the decays of a chunk into the first-level cache and runs the adjoint
-// back over them.
-// A task is a run of blocks of 64 channels in one group of one sequence. dB and dC are sums over channels: vectors are
-// added up over a block, then their lanes, then the blocks of the task, and in a second pass the tasks. dA, dD and dΔbias
-// are sums over time, then in a third pass over the batch. All these orders depend on dInner and groups alone.
+// Selective scan, backward. Nothing of length × dState comes from the forward pass: a task runs the recurrence once
+// more, keeping h at the start of every 16 steps, then takes these chunks from the last to the first. For each vector
+// of channels and each four states it recomputes h and the decays of a chunk into the first-level cache and runs the
+// adjoint back over them.
+// A task is a run of blocks of 64 channels in one group of one sequence. dB and dC are sums over channels: vectors
+// are added up over a block, then their lanes, then the blocks of the task, and in a second pass the tasks. dA, dD and
+// dΔbias are sums over time, then in a third pass over the batch. These orders depend on dInner and groups alone.
 #include "selectiveScan.h"
 
 typedef struct {
@@ -21,9 +21,9 @@ enum { BACK_STEPS = 16, BACK_TASKS = 8 };
 INLINE int backTasks(const Scan* s) { return MIN(scanBlocks(s), BACK_TASKS); }
 INLINE int roundUp(int n, int to) { return (n + to - 1) / to * to; }
 
-// The scratch. tokens: per task and step, dB and dC (width each). parameters: per sequence, dA (dState, dInner), dD and
-// dΔbias (dInner). Of each thread, for a block of channels: h at the start of each chunk (chunks, dState, 64), the adjoint
-// (dState, 64), and dB and dC of a chunk before their lanes are added (16, width).
+// The scratch. tokens: per task and step, dB and dC (width each). parameters: per sequence, dA (dState, dInner), dD
+// and dΔbias (dInner). Of each thread, for a block of channels: h at the start of each chunk (chunks, dState, 64),
+// the adjoint (dState, 64), and dB and dC of a chunk before their lanes are added (16, width).
 typedef struct {
   float *tokens, *parameters, *starts, *adjoint;
   vf *dB, *dC;
@@ -38,30 +38,38 @@ INLINE ScanScratch openScratch(const Scan* s, float* scratch, int batch, int thr
   float* parameters = scratch + (long)batch * s->groups * backTasks(s) * perTask;
   float* own = parameters + (long)batch * perSequence + (long)thread * (starts + adjoint + 2 * lanes);
   vf* dB = (vf*)(own + starts + adjoint);
-  return (ScanScratch){scratch, parameters, own, own + starts, dB, dB + BACK_STEPS * width, width, perTask, perSequence};
+  vf* dC = dB + BACK_STEPS * width;
+  return (ScanScratch){scratch, parameters, own, own + starts, dB, dC, width, perTask, perSequence};
 }
 
-// One chunk of one vector of channels, and what it knows step by step.
+// One chunk of one vector of channels, and what is known of its steps.
 typedef struct {
-  int t, steps, lanes, d, row;
+  int row, steps, d, lanes;
   const int32_t* resets;
-  vf delta[BACK_STEPS], input[BACK_STEPS], ds[BACK_STEPS];         // Δ′, Δ′ u, ∂L/∂s with s = Σ C h + D u
-  vf sum[BACK_STEPS], dInput[BACK_STEPS], dDelta[BACK_STEPS];      // s, ∂L/∂(Δ′ u), and ∂L/∂Δ′ through the decays
+  vf delta[BACK_STEPS], input[BACK_STEPS], slope[BACK_STEPS];  // Δ′, Δ′ u, dΔ′/dΔ
+  vf sum[BACK_STEPS], ds[BACK_STEPS], dGate[BACK_STEPS];       // s = Σ C h + D u, ∂L/∂s, and ∂L/∂z for s = 1
+  vf dInput[BACK_STEPS], dDelta[BACK_STEPS];                   // ∂L/∂(Δ′ u), and ∂L/∂Δ′ through the decays
 } BackChunk;
 
 INLINE int resetAt(const BackChunk* c, int t) { return c->resets && c->resets[t]; }
 
-INLINE void openBackChunk(const Scan* s, const ScanBlock* block, int t, int v, BackChunk* c) {
-  c->t = t;
-  c->steps = MIN(BACK_STEPS, s->length - t);
-  c->lanes = block->count - v * LANES;
-  c->d = block->first + v * LANES;
+// Vector v of a block, from step t on.
+INLINE void openChunk(const Scan* s, const ScanBlock* block, int t, int v, BackChunk* c) {
   c->row = block->b * s->length + t;
+  c->steps = MIN(BACK_STEPS, s->length - t);
+  c->d = block->first + v * LANES;
+  c->lanes = block->count - v * LANES;
   c->resets = s->resets ? s->resets + c->row : 0;
   for (int i = 0; i < c->steps; i++) {
     const int at = (c->row + i) * s->dInner + c->d;
-    const vf x = scanDelta(s, at, c->d, c->lanes);
-    c->delta[i] = s->softplus ? softplus_(x) : x;
+    vf delta = scanDelta(s, at, c->d, c->lanes), slope = splat(1);
+    if (s->softplus) {
+      const vf e = exp_(-absolute(delta));
+      slope = where(delta < 0, e, splat(1)) / (e + 1.0f);
+      delta = atLeast(delta, splat(0)) + log1p_(e);
+    }
+    c->delta[i] = delta;
+    c->slope[i] = slope;
     c->input[i] = c->delta[i] * loadUpTo(s->u + at, c->lanes);
   }
 }
@@ -69,8 +77,8 @@ INLINE void openBackChunk(const Scan* s, const ScanBlock* block, int t, int v, B
 #define EACH UNROLL for (int i = 0; i < count; i++)
 
 // h from the start of a chunk (at, rows of 64) to the start of the next.
-INLINE void sweepStates(const Scan* s, const BackChunk* c, const float* A, const float* B, const float* at, float* next,
-                        const int count) {
+INLINE void sweepStates(const Scan* s, const BackChunk* c, const float* A, const float* B, const float* at,
+                        float* next, const int count) {
   vf h[SCAN_STATES], rate[SCAN_STATES], decay[SCAN_STATES];
   EACH h[i] = load(at + i * SCAN_CHANNELS);
   EACH rate[i] = loadUpTo(A + i * s->dInner, c->lanes) * splat(LOG2E);
@@ -82,9 +90,27 @@ INLINE void sweepStates(const Scan* s, const BackChunk* c, const float* A, const
   EACH store(next + i * SCAN_CHANNELS, h[i]);
 }
 
+// The recurrence alone: h of all states of vector v from the start of chunk t / 16 to the start of the next.
+static void sweepVector(const Scan* s, const ScanBlock* block, int t, int v, float* starts) {
+  BackChunk c;
+  openChunk(s, block, t, v, &c);
+  const float *A = s->A + c.d, *B = s->B + (c.row * s->groups + block->g) * s->dState;
+  const int states = s->dState * SCAN_CHANNELS;
+  float *at = starts + t / BACK_STEPS * states + v * LANES, *next = at + states;
+  int n = 0;
+  for (; n + SCAN_STATES <= s->dState; n += SCAN_STATES) {
+    const int own = n * SCAN_CHANNELS;
+    sweepStates(s, &c, A + n * s->dInner, B + n, at + own, next + own, SCAN_STATES);
+  }
+  for (; n < s->dState; n++) {
+    const int own = n * SCAN_CHANNELS;
+    sweepStates(s, &c, A + n * s->dInner, B + n, at + own, next + own, 1);
+  }
+}
+
 // The adjoint of `count` states through a chunk. at: h at its start; g: ∂L/∂h at its end, and then at its start.
-INLINE void adjointStates(const Scan* s, BackChunk* c, const float* A, const float* B, const float* C, const float* at,
-                          float* g, float* dA, vf* dB, vf* dC, int width, const int count) {
+INLINE void adjointStates(const Scan* s, BackChunk* c, const float* A, const float* B, const float* C,
+                          const float* at, float* g, float* dA, vf* dB, vf* dC, int width, const int count) {
   vf h[BACK_STEPS + 1][SCAN_STATES], decay[BACK_STEPS][SCAN_STATES];  // h[t]: before step t
   vf a[SCAN_STATES], rate[SCAN_STATES], adjoint[SCAN_STATES], sumA[SCAN_STATES];
   const int next = s->groups * s->dState;
@@ -149,104 +175,113 @@ typedef struct {
   Gradient du, dDelta, dz, dInitial;
 } Back;
 
-// Everything of one vector of channels in a chunk, back from its end.
+// What is known of s and its gradient before the states are.
+INLINE void openGate(const Back* k, BackChunk* c) {
+  const Scan* s = &k->s;
+  const vf D = s->D ? loadUpTo(s->D + c->d, c->lanes) : splat(0);
+  for (int i = 0; i < c->steps; i++) {
+    const int at = (c->row + i) * s->dInner + c->d;
+    vf ds = k->dy ? loadUpTo(k->dy + at, c->lanes) : splat(0);
+    if (s->z) {
+      const vf z = loadUpTo(s->z + at, c->lanes), sigmoid = sigmoid_(z), gate = z * sigmoid;
+      c->dGate[i] = ds * (sigmoid * (1.0f + z - gate));
+      ds *= gate;
+    }
+    c->ds[i] = ds;
+    c->sum[i] = D * loadUpTo(s->u + at, c->lanes);
+    c->dInput[i] = c->dDelta[i] = splat(0);
+  }
+}
+
+// du, dΔ, dz, and what D and Δbias get. dD: at channel d, and dΔbias dInner further.
+INLINE void closeChunk(const Back* k, const BackChunk* c, float* dD) {
+  const Scan* s = &k->s;
+  const vf D = s->D ? loadUpTo(s->D + c->d, c->lanes) : splat(0);
+  vf sumD = loadUpTo(dD, c->lanes), sumBias = loadUpTo(dD + s->dInner, c->lanes);
+  for (int i = c->steps - 1; i >= 0; i--) {
+    const int at = (c->row + i) * s->dInner + c->d;
+    const vf u = loadUpTo(s->u + at, c->lanes), dDelta = fma_(u, c->dInput[i], c->dDelta[i]) * c->slope[i];
+    sumD = fma_(u, c->ds[i], sumD);
+    sumBias += dDelta;
+    give(k->du, at, fma_(c->delta[i], c->dInput[i], D * c->ds[i]), c->lanes);
+    give(k->dDelta, at, dDelta, c->lanes);
+    if (s->z) give(k->dz, at, c->dGate[i] * c->sum[i], c->lanes);
+  }
+  storeUpTo(dD, sumD, c->lanes);
+  storeUpTo(dD + s->dInner, sumBias, c->lanes);
+}
+
+// Everything of vector v in the chunk of step t, back from its end.
 static void backVector(const Back* k, const ScanBlock* block, int t, int v) {
   const Scan* s = &k->s;
   const ScanScratch* x = &k->scratch;
   BackChunk c;
-  vf dGate[BACK_STEPS];  // of z, for s = 1
-  openBackChunk(s, block, t, v, &c);
-  const vf D = s->D ? loadUpTo(s->D + c.d, c.lanes) : splat(0);
-  for (int i = 0; i < c.steps; i++) {
-    const int at = (c.row + i) * s->dInner + c.d;
-    c.ds[i] = k->dy ? loadUpTo(k->dy + at, c.lanes) : splat(0);
-    c.sum[i] = D * loadUpTo(s->u + at, c.lanes);
-    c.dInput[i] = c.dDelta[i] = splat(0);
-    if (s->z) {
-      const vf z = loadUpTo(s->z + at, c.lanes), sigmoid = sigmoid_(z), gate = z * sigmoid;
-      dGate[i] = c.ds[i] * (sigmoid * (1.0f + z - gate));
-      c.ds[i] *= gate;
-    }
-  }
+  openChunk(s, block, t, v, &c);
+  openGate(k, &c);
   const int bc = (c.row * s->groups + block->g) * s->dState;
-  const float *B = s->B + bc, *C = s->C + bc;
+  const float *A = s->A + c.d, *B = s->B + bc, *C = s->C + bc;
   const float* at = x->starts + t / BACK_STEPS * s->dState * SCAN_CHANNELS + v * LANES;
-  float *g = x->adjoint + v * LANES, *dA = x->parameters + block->b * x->perSequence, *dD = dA + s->dState * s->dInner;
-  const int count = s->dState / SCAN_STATES * SCAN_STATES;
-  for (int n = 0; n < count; n += SCAN_STATES)
-    adjointStates(s, &c, s->A + n * s->dInner + c.d, B + n, C + n, at + n * SCAN_CHANNELS, g + n * SCAN_CHANNELS,
-                  dA + n * s->dInner + c.d, x->dB + n, x->dC + n, x->width, SCAN_STATES);
-  for (int n = count; n < s->dState; n++)
-    adjointStates(s, &c, s->A + n * s->dInner + c.d, B + n, C + n, at + n * SCAN_CHANNELS, g + n * SCAN_CHANNELS,
-                  dA + n * s->dInner + c.d, x->dB + n, x->dC + n, x->width, 1);
-  vf sumD = loadUpTo(dD + c.d, c.lanes), sumBias = loadUpTo(dD + s->dInner + c.d, c.lanes);
-  for (int i = c.steps - 1; i >= 0; i--) {
-    const int at = (c.row + i) * s->dInner + c.d;
-    const vf u = loadUpTo(s->u + at, c.lanes);
-    vf dDelta = fma_(u, c.dInput[i], c.dDelta[i]);
-    if (s->softplus) dDelta *= sigmoid_(scanDelta(s, at, c.d, c.lanes));
-    sumD = fma_(u, c.ds[i], sumD);
-    sumBias += dDelta;
-    give(k->du, at, fma_(c.delta[i], c.dInput[i], D * c.ds[i]), c.lanes);
-    give(k->dDelta, at, dDelta, c.lanes);
-    if (s->z) give(k->dz, at, dGate[i] * c.sum[i], c.lanes);
+  float *g = x->adjoint + v * LANES, *dA = x->parameters + block->b * x->perSequence + c.d;
+  int n = 0;
+  for (; n + SCAN_STATES <= s->dState; n += SCAN_STATES) {
+    const int nd = n * s->dInner, own = n * SCAN_CHANNELS;
+    adjointStates(s, &c, A + nd, B + n, C + n, at + own, g + own, dA + nd, x->dB + n, x->dC + n, x->width,
+                  SCAN_STATES);
   }
-  storeUpTo(dD + c.d, sumD, c.lanes);
-  storeUpTo(dD + s->dInner + c.d, sumBias, c.lanes);
+  for (; n < s->dState; n++) {
+    const int nd = n * s->dInner, own = n * SCAN_CHANNELS;
+    adjointStates(s, &c, A + nd, B + n, C + n, at + own, g + own, dA + nd, x->dB + n, x->dC + n, x->width, 1);
+  }
+  closeChunk(k, &c, dA + s->dState * s->dInner);
 }
 
-// One vector from LANES: lane i is the sum of the lanes of v[i].
-INLINE vf sumEach(const vf* v) {
-  float sums[LANES];
-  for (int i = 0; i < LANES; i++) sums[i] = sumLanes(v[i]);
-  return load(sums);
-}
-
-static void backBlock(const Back* k, const ScanBlock* block, float* tokens, int firstBlock) {
+// h before the first step, ∂L/∂h after the last, and no sums yet.
+INLINE void openBlock(const Back* k, const ScanBlock* block) {
   const Scan* s = &k->s;
   const ScanScratch* x = &k->scratch;
-  const int vectors = scanVectors(block), h = block->b * s->dState * s->dInner + block->first;
   float* parameters = x->parameters + block->b * x->perSequence + block->first;
-  for (int n = 0; n < s->dState + 2; n++) {
-    for (int c = 0; c < block->count; c++) parameters[n * s->dInner + c] = 0;
-  }
-  for (int n = 0; n < s->dState; n++) {
-    for (int v = 0; v < vectors; v++) {
-      const int at = h + n * s->dInner + v * LANES, lanes = block->count - v * LANES, own = n * SCAN_CHANNELS + v * LANES;
+  for (int v = 0; v < scanVectors(block); v++) {
+    const int c = v * LANES, lanes = block->count - c;
+    for (int n = 0; n < s->dState; n++) {
+      const int at = (block->b * s->dState + n) * s->dInner + block->first + c, own = n * SCAN_CHANNELS + c;
       store(x->starts + own, s->state ? loadUpTo(s->state + at, lanes) : splat(0));
       store(x->adjoint + own, k->dLast ? loadUpTo(k->dLast + at, lanes) : splat(0));
     }
+    for (int n = 0; n < s->dState + 2; n++) storeUpTo(parameters + n * s->dInner + c, splat(0), lanes);
   }
+}
+
+// Adds the lanes of dB and dC of a chunk, and them to those of the blocks before.
+INLINE void closeTokens(const Scan* s, const ScanScratch* x, float* to, int steps, int adds) {
+  for (int i = 0; i < steps; i++, to += 2 * x->width) {
+    for (int n = 0; n < s->dState; n++) {
+      const float dB = sumLanes(x->dB[i * x->width + n]), dC = sumLanes(x->dC[i * x->width + n]);
+      to[n] = adds ? to[n] + dB : dB;
+      to[x->width + n] = adds ? to[x->width + n] + dC : dC;
+    }
+  }
+}
+
+static void backBlock(const Back* k, const ScanBlock* block, float* tokens, int adds) {
+  const Scan* s = &k->s;
+  const ScanScratch* x = &k->scratch;
+  const int vectors = scanVectors(block);
+  openBlock(k, block);
   int t = 0;
   for (; t + BACK_STEPS < s->length; t += BACK_STEPS) {
-    for (int v = 0; v < vectors; v++) {
-      BackChunk c;
-      openBackChunk(s, block, t, v, &c);
-      const float* B = s->B + (c.row * s->groups + block->g) * s->dState;
-      float *at = x->starts + t / BACK_STEPS * s->dState * SCAN_CHANNELS + v * LANES, *next = at + s->dState * SCAN_CHANNELS;
-      int n = 0;
-      for (; n + SCAN_STATES <= s->dState; n += SCAN_STATES)
-        sweepStates(s, &c, s->A + n * s->dInner + c.d, B + n, at + n * SCAN_CHANNELS, next + n * SCAN_CHANNELS, SCAN_STATES);
-      for (; n < s->dState; n++)
-        sweepStates(s, &c, s->A + n * s->dInner + c.d, B + n, at + n * SCAN_CHANNELS, next + n * SCAN_CHANNELS, 1);
-    }
+    for (int v = 0; v < vectors; v++) sweepVector(s, block, t, v, x->starts);
   }
   for (; t >= 0; t -= BACK_STEPS) {
     const int steps = MIN(BACK_STEPS, s->length - t);
     for (int i = 0; i < steps * x->width; i++) x->dB[i] = x->dC[i] = splat(0);
     for (int v = 0; v < vectors; v++) backVector(k, block, t, v);
-    for (int i = 0; i < steps; i++) {
-      float* to = tokens + (t + i) * 2 * x->width;
-      for (int n = 0; n < s->dState; n += LANES) {
-        const vf dB = sumEach(x->dB + i * x->width + n), dC = sumEach(x->dC + i * x->width + n);
-        store(to + n, firstBlock ? dB : load(to + n) + dB);
-        store(to + x->width + n, firstBlock ? dC : load(to + x->width + n) + dC);
-      }
-    }
+    closeTokens(s, x, tokens + t * 2 * x->width, steps, adds);
   }
   for (int n = 0; n < s->dState; n++) {
-    for (int v = 0; v < vectors; v++)
-      give(k->dInitial, h + n * s->dInner + v * LANES, load(x->adjoint + n * SCAN_CHANNELS + v * LANES), block->count - v * LANES);
+    for (int c = 0; c < block->count; c += LANES) {
+      const int at = (block->b * s->dState + n) * s->dInner + block->first + c;
+      give(k->dInitial, at, load(x->adjoint + n * SCAN_CHANNELS + c), block->count - c);
+    }
   }
 }
 
@@ -263,7 +298,7 @@ KERNEL(selectiveScanBackward) {
     const int first = task * blocks / tasks, last = (task + 1) * blocks / tasks;
     for (int j = first; j < last; j++) {
       const ScanBlock block = scanBlock(&s, b, g, j);
-      backBlock(&k, &block, k.scratch.tokens + (long)i * k.scratch.perTask, j == first);
+      backBlock(&k, &block, k.scratch.tokens + (long)i * k.scratch.perTask, j > first);
     }
   }
 }
@@ -276,8 +311,8 @@ KERNEL(selectiveScanBackwardTokens) {
   const Gradient dB = GRADIENT(dB, 3), dC = GRADIENT(dC, 4);
   const int parts = backTasks(&s), blocks = roundUp(s.length, 64) / 64;
   for (int i = begin; i < end; i++) {
-    const int bg = i / blocks, g = bg % s.groups, b = bg / s.groups, from = i % blocks * 64, to = MIN(from + 64, s.length);
-    for (int t = from; t < to; t++) {
+    const int bg = i / blocks, g = bg % s.groups, b = bg / s.groups, from = i % blocks * 64;
+    for (int t = from; t < MIN(from + 64, s.length); t++) {
       const int at = ((b * s.length + t) * s.groups + g) * s.dState;
       for (int n = 0; n < s.dState; n += LANES) {
         vf sumB = splat(0), sumC = splat(0);
@@ -302,6 +337,7 @@ KERNEL(selectiveScanBackwardParameters) {
   const int sizes[] = {s.dState * s.dInner, s.dInner, s.dInner};
   const float* from = x.parameters;
   for (int i = 0; i < 3; from += sizes[i++]) {
-    if (gradients[i].to) sumBlocks(from, a->sizes.batch, x.perSequence, gradients[i].to, sizes[i], gradients[i].adds, begin, end);
+    const Gradient d = gradients[i];
+    if (d.to) sumBlocks(from, a->sizes.batch, x.perSequence, d.to, sizes[i], d.adds, begin, end);
   }
 }
