@@ -70,24 +70,32 @@ INLINE void endChunk(const Scan* s, const ScanBlock* block, int row, const ScanC
   }
 }
 
+// All states of vector v through a chunk, from the state before (or 0) to the one after.
+INLINE void scanVector(const Scan* s, const ScanBlock* block, ScanChunk* chunk, int bc, int v, const int lanes,
+                       const float* before, float* after) {
+  const int d = block->first + v * LANES, h = block->b * s->dState * s->dInner + d;
+  const float *from = before ? before + h : 0, *A = s->A + d, *B = s->B + bc, *C = s->C + bc;
+  float* to = after + h;
+  int n = 0, nd = 0;
+  for (; n + SCAN_STATES <= s->dState; n += SCAN_STATES, nd += SCAN_STATES * s->dInner) {
+    scanStates(s, chunk, v, lanes, A + nd, from ? from + nd : 0, to + nd, B + n, C + n, SCAN_STATES);
+  }
+  for (; n < s->dState; n++, nd += s->dInner) {
+    scanStates(s, chunk, v, lanes, A + nd, from ? from + nd : 0, to + nd, B + n, C + n, 1);
+  }
+}
+
 // Steps t ≤ i < t + 32 of a block, or up to the end.
 static void scanChunk(const Scan* s, const ScanBlock* block, int t, float* y, float* last) {
   ScanChunk chunk;
   const int row = block->b * s->length + t, bc = (row * s->groups + block->g) * s->dState;
+  const float* before = t > 0 ? last : s->state;
   chunk.steps = MIN(SCAN_STEPS, s->length - t);
   chunk.resets = s->resets ? s->resets + row : 0;
   beginChunk(s, block, row, &chunk, y);
-  for (int v = 0; v < scanVectors(block); v++) {
-    const int d = block->first + v * LANES, lanes = block->count - v * LANES;
-    const int h = block->b * s->dState * s->dInner + d;
-    const float* from = t > 0 ? last + h : s->state ? s->state + h : 0;
-    const float *B = s->B + bc, *C = s->C + bc;
-    int n = 0, nd = 0;
-    for (; n + SCAN_STATES <= s->dState; n += SCAN_STATES, nd += SCAN_STATES * s->dInner)
-      scanStates(s, &chunk, v, lanes, s->A + nd + d, from ? from + nd : 0, last + h + nd, B + n, C + n, SCAN_STATES);
-    for (; n < s->dState; n++, nd += s->dInner)
-      scanStates(s, &chunk, v, lanes, s->A + nd + d, from ? from + nd : 0, last + h + nd, B + n, C + n, 1);
-  }
+  int v = 0;
+  for (; (v + 1) * LANES <= block->count; v++) scanVector(s, block, &chunk, bc, v, LANES, before, last);
+  if (v * LANES < block->count) scanVector(s, block, &chunk, bc, v, block->count - v * LANES, before, last);
   endChunk(s, block, row, &chunk, y);
 }
 
