@@ -26,11 +26,15 @@ export async function writeChart({ name, directory }: Run): Promise<void> {
   await writeFile(join(directory, "chart.svg"), chartOf(name, metrics));
 }
 
-/** Loss above, accuracy below, over the steps; a line where a stage of other lengths begins. */
+/** Loss above, accuracy below, over the steps; a line where sequences become longer than they ever were. */
 export function chartOf(name: string, metrics: readonly Metric[]): string {
   const steps = thinned(metrics.filter((metric) => metric.type === "step"));
   const evaluations = metrics.filter((metric) => metric.type === "evaluation");
-  const stages = metrics.filter((metric) => metric.type === "stage");
+  const last = Math.max(...metrics.map(({ step }) => step));
+  const stages = lengthenings(
+    metrics.filter((metric) => metric.type === "stage"),
+    last,
+  );
   const { document } = parseHTML("<html><body></body></html>");
 
   const stageMarks = [
@@ -42,7 +46,7 @@ export function chartOf(name: string, metrics: readonly Metric[]): string {
       dx: 4,
       dy: -2,
       fill: "#666",
-      text: ({ length }) => `length ${length}`,
+      text: "label",
     }),
   ];
   const panel = (y: "loss" | "accuracy", label: string, options: Plot.ScaleOptions): string => {
@@ -56,7 +60,7 @@ export function chartOf(name: string, metrics: readonly Metric[]): string {
       marginRight: 30,
       marginBottom: 38,
       style: { fontSize: "12px", fontFamily: "system-ui, sans-serif" },
-      x: { label: "step", grid: true, domain: [0, Math.max(...metrics.map(({ step }) => step))] },
+      x: { label: "step", grid: true, domain: [0, last] },
       y: { label, grid: true, ...options },
       marks: [
         ...(stages.length > 1 ? stageMarks : []),
@@ -120,4 +124,20 @@ function thinned(steps: readonly Point[]): Point[] {
 
 function escaped(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+}
+
+/** The stages that are longer than all before them, labelled where the label before leaves room. */
+function lengthenings(
+  stages: readonly { step: number; length: number }[],
+  last: number,
+): { step: number; label: string }[] {
+  let longest = 0;
+  let labelledAt = -Infinity;
+  return stages.flatMap(({ step, length }) => {
+    if (length <= longest) return [];
+    longest = length;
+    const room = step - labelledAt > last / 12;
+    if (room) labelledAt = step;
+    return [{ step, label: room ? `length ${length}` : "" }];
+  });
 }

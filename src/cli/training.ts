@@ -148,11 +148,13 @@ function remaining(stages: readonly Stage[], step: number): { steps: number; atM
 }
 
 /** What the stage is, and what it needs. */
+/** Says which stage begins and what it needs, unless its sequences are no longer than those that came before. */
 function sayStage(
   { options, terminal }: TrainingJob,
   { stage, of, memory }: Extract<TrainEvent, { type: "stage" }>,
 ): void {
   const { length } = options.stages;
+  if (options.stages.slice(0, stage).some((earlier) => earlier.length >= of.length)) return;
   if (length > 1) terminal.say(`stage ${stage + 1} of ${length}: ${describeStage(of)}`);
   terminal.say(`memory   ${memoryInWords(memory)}`);
 }
@@ -161,7 +163,7 @@ function describeStage({ batch, length, steps, until }: Stage): string {
   const end = until
     ? `until ${percent(until.accuracy)} right, at most ${count(steps)} steps`
     : `${count(steps)} steps`;
-  return `${batch} sequences of length ${count(length)}, ${end}`;
+  return `${batch} ${batch === 1 ? "sequence" : "sequences"} of length ${count(length)}, ${end}`;
 }
 
 function sayEvaluation(

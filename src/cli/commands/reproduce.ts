@@ -13,7 +13,7 @@ import { defineCommand } from "../command.ts";
 import { describeDevice, withDevice } from "../device.ts";
 import { type Values, withInitial } from "../flag.ts";
 import { deviceFlags, outputFlags, runFlags } from "../flags.ts";
-import { columns, count, duration } from "../format.ts";
+import { count, duration } from "../format.ts";
 import { interrupted } from "../interrupt.ts";
 import { evaluateLengths, type Results } from "../reproduce/evaluation.ts";
 import { differences, type Recipe, recipe } from "../reproduce/inductionHeads.ts";
@@ -136,12 +136,9 @@ function sayResults({ directory }: ClaimedRun, { step, training, rows }: Results
       `the evaluation ${duration(evaluated)}: ${duration(training.seconds + evaluated)} in all.`,
   );
   terminal.say("Not as in the paper:");
-  const table = differences.map(({ setting, paper, here, why }) => [
-    `  ${setting}`,
-    `${here}, not ${paper}:`,
-    why,
-  ]);
-  for (const line of columns(table)) terminal.say(line);
+  for (const { setting, paper, here, why } of differences) {
+    terminal.say(`  ${setting}: ${here} (paper: ${paper}); ${why}`);
+  }
   terminal.say(`In ${directory}: config.json, checkpoints/, metrics.jsonl, chart.svg, results.json.`);
   terminal.emit({ type: "results", step, training, evaluationSeconds: evaluated, differences });
 }

@@ -75,8 +75,8 @@ export const recipe: Recipe = {
   },
   evaluation: {
     lengths: Array.from({ length: 15 }, (_, i) => 2 ** (6 + i)),
-    tokens: 2 ** 21,
-    fewestSequences: 8,
+    tokens: 2 ** 20,
+    fewestSequences: 4,
     mostSequences: 256,
   },
 };
