@@ -57,8 +57,7 @@ static void barrier(Control* control, int threads) {
 EXPORT(kernelListHash)
 uint32_t FN(kernelListHash)(void) { return KERNEL_LIST_HASH; }
 
-EXPORT(runProgram)
-void FN(runProgram)(char* base, ref program, int count, ref controlAt, int thread, int threads) {
+static void walk(char* base, ref program, int count, ref controlAt, int thread, int threads) {
   Entry* entries = (Entry*)AT(program);
   Control* control = (Control*)AT(controlAt);
   for (int i = 0; i < count; i++) {
@@ -85,4 +84,18 @@ void FN(runProgram)(char* base, ref program, int count, ref controlAt, int threa
   if (thread == 0) {
     for (int i = 0; i < count; i++) entries[i].next = 0;
   }
+}
+
+EXPORT(runProgram)
+void FN(runProgram)(char* base, ref program, int count, ref controlAt, int thread, int threads) {
+#ifdef __wasm__
+  walk(base, program, count, controlAt, thread, threads);
+#else
+  // States and adjoints that die away would linger as subnormal numbers, on which some processors are many times
+  // slower. Results that small are made 0 while a program runs; wasm has no such switch.
+  const unsigned mode = _mm_getcsr();
+  _mm_setcsr(mode | _MM_FLUSH_ZERO_ON);
+  walk(base, program, count, controlAt, thread, threads);
+  _mm_setcsr(mode);
+#endif
 }
