@@ -1,80 +1,116 @@
 import type { Sizes } from "../../../tensor/op.ts";
-import type { Kernel, KernelSet, Machine } from "./table.ts";
+import type { Kernel, KernelSet, Machine, Pass } from "./table.ts";
 
-/** What a kernel needs to know of one product to cut it: C (rows, columns), `batch` times. */
+/** One product C = A B, C (rows, columns), `batch` times. */
 interface Product {
   readonly batch: number;
   readonly rows: number;
   readonly inner: number;
   readonly columns: number;
+  /** B lies as (columns, inner). */
   readonly transposeB: boolean;
 }
-
-const forward: Kernel = {
-  passes: (sizes, machine) => [{ symbol: "matmulForward", tasks: tasksOf(forwardOf(sizes), machine) }],
-  scratch: scratchFloats,
-  work: (sizes) => workOf(forwardOf(sizes)),
-};
-
-const backward: Kernel = {
-  passes: (sizes, machine) => [
-    {
-      symbol: "matmulBackward",
-      tasks: backwardOf(sizes).reduce((sum, product) => sum + tasksOf(product, machine), 0),
-    },
-  ],
-  scratch: scratchFloats,
-  work: (sizes) => backwardOf(sizes).reduce((sum, product) => sum + workOf(product), 0),
-};
 
 export const matmul: KernelSet = {
   symbols: ["matmulForward", "matmulBackward"],
   sizes: ["batch", "rows", "inner", "columns", "transposeA", "transposeB"],
-  forward,
-  backward,
+  forward: kernelOf("matmulForward", forwardProducts),
+  backward: kernelOf("matmulBackward", backwardProducts),
 };
 
-function forwardOf({ batch, rows, inner, columns, transposeB }: Sizes): Product {
-  return { batch, rows, inner, columns, transposeB: transposeB === 1 };
+function kernelOf(symbol: string, productsOf: (sizes: Sizes) => readonly Product[]): Kernel {
+  return {
+    passes: (sizes, machine) => passesOf(symbol, productsOf(sizes), machine),
+    scratch: (sizes, machine) => scratchFloats(productsOf(sizes), machine),
+    work: (sizes) => productsOf(sizes).reduce((sum, product) => sum + workOf(product), 0),
+  };
 }
 
-/** da and db, as matmul.c forms them. */
-function backwardOf({ batch, rows, inner, columns, transposeA, transposeB }: Sizes): Product[] {
-  const da = transposeA
-    ? { batch, rows: inner, inner: columns, columns: rows, transposeB: true }
-    : { batch, rows, inner: columns, columns: inner, transposeB: transposeB === 0 };
-  const db = transposeB
-    ? { batch, rows: columns, inner: rows, columns: inner, transposeB: transposeA === 1 }
-    : { batch, rows: inner, inner: rows, columns, transposeB: false };
-  return [da, db];
+function forwardProducts({ batch, rows, inner, columns, transposeB }: Sizes): Product[] {
+  return [{ batch, rows, inner, columns, transposeB: transposeB === 1 }];
 }
 
-/** How many blocks of C there are: what `gridOf` in matmul.c says. */
-function tasksOf({ batch, rows, columns, transposeB }: Product, _machine: Machine): number {
-  if (rows <= 16 && !transposeB) {
-    return batch * Math.min(Math.ceil(columns / 64), Math.max(Math.ceil(columns / 1024), 8));
+/** da and db, or their transposes. */
+function backwardProducts({ batch, rows, inner, columns, transposeA, transposeB }: Sizes): Product[] {
+  return [
+    transposeA
+      ? { batch, rows: inner, inner: columns, columns: rows, transposeB: true }
+      : { batch, rows, inner: columns, columns: inner, transposeB: transposeB === 0 },
+    transposeB
+      ? { batch, rows: columns, inner: rows, columns: inner, transposeB: transposeA === 1 }
+      : { batch, rows: inner, inner: rows, columns, transposeB: false },
+  ];
+}
+
+// What follows says how matmul.c cuts a product, and must say the same: constants are those of matmul.h.
+
+interface Grid {
+  readonly rowBlocks: number;
+  /** Units of columns, in all matrices of the batch. */
+  readonly units: number;
+  readonly unitsPerChunk: number;
+  /** Floats of the packed panels of one unit; 0 if this product needs no panels. */
+  readonly unitFloats: number;
+}
+
+const [innerBlock, outerBlock, mostRows, mostColumns, chunkFloats] = [256, 512, 96, 512, 2 ** 20];
+
+function gridOf({ batch, rows, inner, columns, transposeB }: Product, { lanes }: Machine): Grid {
+  const narrow = columns <= 512;
+  if (rows <= (narrow ? 4 : 8) && !transposeB) {
+    const units = batch * Math.min(Math.ceil(columns / 64), Math.max(Math.ceil(columns / 1024), 8));
+    return { rowBlocks: 1, units, unitsPerChunk: units, unitFloats: 0 };
   }
-  let columnBlocks = Math.ceil(columns / 256);
-  const rowBlocks = Math.min(
-    Math.max(Math.ceil(16 / (batch * columnBlocks)), Math.ceil(rows / 96)),
-    Math.ceil(rows / 24),
-  );
-  if (batch * rowBlocks * columnBlocks < 8) {
-    columnBlocks = Math.min(Math.ceil(columns / 64), Math.ceil(8 / (batch * rowBlocks)));
+  let rowBlocks = Math.ceil(rows / mostRows);
+  let columnBlocks = Math.ceil(columns / mostColumns);
+  if (batch * rowBlocks * columnBlocks < 4) {
+    columnBlocks = Math.min(Math.ceil(columns / 64), Math.ceil(4 / (batch * rowBlocks)));
   }
-  return batch * rowBlocks * columnBlocks;
-}
-
-/** `scratchFloats` of matmul.c, for each thread. */
-function scratchFloats(_sizes: Sizes, { threads, lanes }: Machine): number {
-  const tileRows = lanes === 16 ? 12 : lanes === 8 ? 6 : 4;
+  if (batch * rowBlocks * columnBlocks < 4) {
+    rowBlocks = Math.min(Math.ceil(rows / 32), Math.ceil(4 / (batch * columnBlocks)));
+  }
+  const units = batch * columnBlocks;
+  if (rows <= (narrow ? 512 : 48) && !transposeB) {
+    return { rowBlocks, units, unitsPerChunk: units, unitFloats: 0 };
+  }
   const tileColumns = 2 * lanes;
-  const packedA = (Math.floor(96 / tileRows) + 1) * 256 * Math.max(lanes, tileRows) * 2;
-  const packedB = (256 + lanes) * tileColumns;
-  return threads * (packedA + packedB + tileRows * tileColumns);
+  const unitFloats = Math.ceil(Math.ceil(columns / tileColumns) / columnBlocks) * tileColumns * inner;
+  const unitsPerChunk = Math.min(units, Math.max(1, Math.floor(chunkFloats / unitFloats)));
+  return { rowBlocks, units, unitsPerChunk, unitFloats };
 }
 
-/** A multiplication in a tile costs a sixteenth of an operation elsewhere; few rows cost the reading of b. */
+function passesOf(symbol: string, products: readonly Product[], machine: Machine): Pass[] {
+  const grids = products.map((product) => ({ ...product, ...gridOf(product, machine) }));
+  const unitsIn = (grid: Grid, chunk: number) =>
+    Math.max(0, Math.min(grid.unitsPerChunk, grid.units - chunk * grid.unitsPerChunk));
+  const chunks = Math.max(...grids.map(({ units, unitsPerChunk }) => Math.ceil(units / unitsPerChunk)));
+  const packs = grids.some(({ unitFloats }) => unitFloats > 0);
+  return Array.from({ length: chunks }, (_, chunk) => {
+    const packing = grids.map((grid) =>
+      grid.unitFloats > 0 ? unitsIn(grid, chunk) * Math.ceil(grid.inner / innerBlock) : 0,
+    );
+    const blocks = grids.map((grid) => unitsIn(grid, chunk) * grid.rowBlocks);
+    return [...(packs ? [sum(packing)] : []), sum(blocks)].map((tasks) => ({ symbol, tasks }));
+  }).flat();
+}
+
+/** The panels of each product, then the packed rows, edge and last panel of each thread. */
+function scratchFloats(products: readonly Product[], machine: Machine): number {
+  const panels = products.map((product) => {
+    const { unitsPerChunk, unitFloats } = gridOf(product, machine);
+    return unitsPerChunk * unitFloats;
+  });
+  const tileColumns = 2 * machine.lanes;
+  const perThread =
+    outerBlock * (mostRows + 16) + mostRows * tileColumns + (innerBlock + machine.lanes) * tileColumns;
+  return sum(panels) + machine.threads * perThread;
+}
+
+/** A multiplication in a tile costs a sixteenth of an operation elsewhere; of few rows, the reading of B costs most. */
 function workOf({ batch, rows, inner, columns }: Product): number {
   return batch * Math.max((rows * inner * columns) / 16, inner * columns);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((a, b) => a + b, 0);
 }
