@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { kernelListHash, symbols } from "../src/backends/cpu/kernels/list.ts";
 
 const source = "src/backends/cpu/kernels";
@@ -146,15 +146,16 @@ function report(file: string, bytes: number, started: number): void {
   console.log(`${file}: ${(bytes / 1024).toFixed(0)} KiB in ${seconds} s`);
 }
 
-/** Builds only what changed: the hash of all sources stands beside the results. */
+/** Builds only what changed or is gone: the hash of all sources stands in dist. */
 const files = unityFiles();
 const stamp = createHash("sha256")
   .update(JSON.stringify([files, wasmFlags, wasmBuilds, nativeFlags, nativeWidths]))
   .update(readFileSync(join(source, "addon.c")))
   .digest("hex");
-const stampFile = join(target, "kernels.stamp");
-mkdirSync(dirname(stampFile), { recursive: true });
-const current = existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp;
+const stampFile = "dist/kernels.stamp"; // not beside the results, which are published
+mkdirSync(target, { recursive: true });
+const built = Object.keys(wasmBuilds).every((build) => existsSync(join(target, `kernels.${build}.wasm`)));
+const current = built && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp;
 if (!current) {
   await buildWasm(files);
   buildNative(files);

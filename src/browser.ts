@@ -12,34 +12,31 @@ export * from "./index.ts";
 export const deviceNames = ["wasm", "plain"] as const;
 
 export interface DeviceOptions {
-  /** Which device. Default: the fastest that works here. */
+  /** Which device. Default: wasm. */
   device?: string;
   /**
    * Threads of the wasm device. More than one needs a cross-origin isolated page (the headers
    * Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp).
-   * Default: one per core where that holds, else 1.
+   * Default where that holds: one per core in a Web Worker, one fewer in a page, whose thread may not sleep. Else 1.
    */
   threads?: number;
 }
 
-/** Opens a device in a page or, better, in a Web Worker, where waiting for other threads does not burn a core. */
-export async function openDevice({ device, threads }: DeviceOptions = {}): Promise<Device> {
+/**
+ * Opens a device in a page or, better, in a Web Worker: there the page stays responsive, and waiting for other
+ * threads does not burn a core. Throws a DeviceError where wasm does not work; the plain device, far slower, is
+ * only taken when asked for.
+ */
+export async function openDevice({ device = "wasm", threads }: DeviceOptions = {}): Promise<Device> {
   if (device === "plain") return new Device(plainBackend());
   if (device === "wasm") return openWasm(threads);
-  if (device !== undefined) {
-    throw new UsageError(`device: must be one of ${deviceNames.join(", ")}, got ${device}.`);
-  }
-  try {
-    return await openWasm(threads);
-  } catch (error) {
-    if (!(error instanceof DeviceError)) throw error;
-    return new Device(plainBackend());
-  }
+  throw new UsageError(`device: must be one of ${deviceNames.join(", ")}, got ${device}.`);
 }
 
 async function openWasm(threads?: number): Promise<Device> {
   const shared = globalThis.crossOriginIsolated === true;
-  const count = threads ?? (shared ? (globalThis.navigator?.hardwareConcurrency ?? 1) : 1);
+  const mayBlock = globalThis.document === undefined; // a page's main thread may not wait
+  const count = threads ?? (shared ? threadsHere(mayBlock) : 1);
   if (!Number.isInteger(count) || count < 1 || count > 256) {
     throw new UsageError(`threads: must be a whole number from 1 to 256, got ${count}.`);
   }
@@ -53,10 +50,14 @@ async function openWasm(threads?: number): Promise<Device> {
   const { module } = await compileWasm(fetchBuild, shared);
   const kernels = instantiateWasm(module, memory);
   const heap = new SharedHeap(memory, kernels.heapBase);
-  const mayBlock = globalThis.document === undefined; // a page's main thread may not wait
   const pool = new Pool(kernels, { kind: "wasm", module, memory }, heap, count, startWorker, mayBlock);
   await pool.ready();
   return new Device(new CpuBackend("wasm", heap, pool, kernels.lanes));
+}
+
+function threadsHere(mayBlock: boolean): number {
+  const cores = globalThis.navigator?.hardwareConcurrency ?? 1;
+  return Math.max(1, mayBlock ? cores : cores - 1);
 }
 
 /** Written out one by one so that bundlers see the files. */
@@ -69,16 +70,13 @@ const builds = {
 async function fetchBuild(build: keyof typeof builds): Promise<Uint8Array<ArrayBuffer>> {
   const url = builds[build]();
   const response = await fetch(url);
-  if (!response.ok) {
-    throw new DeviceError(
-      `wasm: ${url.href} answers ${response.status}. Serve the .wasm files of the package.`,
-    );
-  }
+  if (!response.ok) throw new Error(`${url.href} answers ${response.status}`);
   return new Uint8Array(await response.arrayBuffer());
 }
 
-const startWorker: StartWorker = (start) => {
+const startWorker: StartWorker = (start, failed) => {
   const worker = new Worker(new URL("./backends/cpu/browserWorker.js", import.meta.url), { type: "module" });
+  worker.addEventListener("error", failed);
   worker.postMessage(start);
   return worker;
 };

@@ -91,8 +91,9 @@ async function readBuild(build: string): Promise<Uint8Array<ArrayBuffer>> {
   return new Uint8Array(await readFile(new URL(`./backends/cpu/kernels.${build}.wasm`, import.meta.url)));
 }
 
-const startWorker: StartWorker = (workerData) => {
+const startWorker: StartWorker = (workerData, failed) => {
   const worker = new Worker(new URL("./backends/cpu/worker.js", import.meta.url), { workerData });
+  worker.on("error", failed);
   worker.unref();
   return worker;
 };

@@ -32,8 +32,8 @@ export const words = { generation: 0, program: 1, entries: 2, threads: 3, stop: 
 export const controlBytes = 64;
 const stackBytes = 65536;
 
-/** How a platform starts a worker thread. */
-export type StartWorker = (start: WorkerStart) => { terminate(): unknown };
+/** How a platform starts a worker thread. It calls `failed` when the worker cannot start or breaks. */
+export type StartWorker = (start: WorkerStart, failed: (cause: unknown) => void) => { terminate(): unknown };
 
 /**
  * A fixed team of threads, the caller being thread 0. The others sleep in `Atomics.wait` between programs; inside one
@@ -45,6 +45,9 @@ export class Pool {
   readonly #controlAt: number;
   readonly #control: Int32Array;
   readonly #workers: readonly { terminate(): unknown }[];
+  #failure: { readonly cause: unknown } | null = null;
+  /** Kept here too: memory that is not shared moves when it grows, and `#control` then is empty. */
+  #stopped = false;
 
   constructor(
     kernels: Kernels,
@@ -67,23 +70,35 @@ export class Pool {
     }
     this.#workers = Array.from({ length: threads - 1 }, (_, i) => {
       const stackTop = heap.allocate(stackBytes) + stackBytes;
-      return startWorker!({ source, control: this.#controlAt, thread: i + 1, stackTop }); // checked above
+      const start = { source, control: this.#controlAt, thread: i + 1, stackTop };
+      return startWorker!(start, (cause) => (this.#failure ??= { cause })); // checked above
     });
   }
 
-  /** Resolves when every worker has loaded its kernels; rejects when one does not within ten seconds. */
+  /** Resolves when every worker has loaded its kernels; stops all and rejects when one cannot within ten seconds. */
   async ready(): Promise<void> {
     const started = performance.now();
     while (Atomics.load(this.#control, words.ready) < this.threads - 1) {
-      if (performance.now() - started > 10_000) {
-        throw new DeviceError("cpu: a worker thread did not start within 10 seconds. Try threads: 1.");
+      const late = performance.now() - started > 10_000;
+      if (late || this.#failure) {
+        await this.stop();
+        throw new DeviceError(
+          `cpu: a worker thread did not start${late ? " within 10 seconds" : ""}. Try threads: 1.`,
+          this.#failure ?? {},
+        );
       }
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
   }
 
   run(program: number, entries: number, parallel: boolean): void {
-    if (this.#control[words.stop]) throw new DeviceError("cpu: the device was disposed and then used");
+    if (this.#stopped) throw new DeviceError("cpu: the device was disposed and then used");
+    if (this.#failure) {
+      throw new DeviceError(
+        "cpu: a worker thread broke, and this device with it. Open another.",
+        this.#failure,
+      );
+    }
     if (!parallel || this.threads === 1) {
       this.#kernels.run(program, entries, this.#controlAt, 0, 1);
       return;
@@ -98,8 +113,9 @@ export class Pool {
   }
 
   async stop(): Promise<void> {
-    this.#control[words.stop] = 1;
+    this.#stopped = true;
     if (this.threads === 1) return;
+    this.#control[words.stop] = 1;
     Atomics.add(this.#control, words.generation, 1);
     Atomics.notify(this.#control, words.generation);
     await Promise.all(this.#workers.map((worker) => worker.terminate()));

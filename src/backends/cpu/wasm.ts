@@ -22,17 +22,41 @@ interface Exports {
 
 /**
  * The best build that this engine accepts: fused multiply-add (relaxed SIMD) if it validates, plain SIMD128
- * otherwise; without shared memory the build of one thread. `load` gets the bytes of a build.
+ * otherwise; without shared memory the build of one thread. `load` gets the bytes of a build. Throws a DeviceError
+ * where they cannot be had or the engine has no SIMD.
  */
 export async function compileWasm(
   load: (build: WasmBuild) => Promise<Uint8Array<ArrayBuffer>>,
   shared: boolean,
 ): Promise<{ build: WasmBuild; module: WebAssembly.Module }> {
   for (const build of shared ? (["relaxed", "simd"] as const) : (["single"] as const)) {
-    const bytes = await load(build);
+    const bytes = await loadBuild(load, build);
     if (WebAssembly.validate(bytes)) return { build, module: await WebAssembly.compile(bytes) };
   }
   throw new DeviceError("wasm: this engine has no SIMD. Use the plain device, or Node 20 or later.");
+}
+
+async function loadBuild(
+  load: (build: WasmBuild) => Promise<Uint8Array<ArrayBuffer>>,
+  build: WasmBuild,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const remedy =
+    "In a clone, `npm run build` makes it; a web server must serve the .wasm files of the package.";
+  let bytes: Uint8Array<ArrayBuffer>;
+  try {
+    bytes = await load(build);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new DeviceError(`wasm: kernels.${build}.wasm could not be loaded (${reason}). ${remedy}`, {
+      cause,
+    });
+  }
+  const isWasm = new TextDecoder().decode(bytes.subarray(0, 4)) === "\0asm";
+  if (isWasm) return bytes;
+  throw new DeviceError(
+    `wasm: kernels.${build}.wasm must be WebAssembly, got ${bytes.length} bytes of something else ` +
+      `(servers like to answer with a page). ${remedy}`,
+  );
 }
 
 /** Memory that the kernels import: it starts small and grows to 4 GiB. */
