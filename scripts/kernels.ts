@@ -99,7 +99,7 @@ function buildNative(files: Record<string, string>): void {
     console.log(`native addon: no kernels for ${process.platform}-${process.arch} yet; going on with wasm`);
     return;
   }
-  const compiler = [process.env.CC, "cc", "gcc", "clang"].find((name) => name && works(name));
+  const compiler = compilerHere();
   if (!compiler) {
     console.log("native addon: no C compiler found (CC, cc, gcc, clang); going on with wasm");
     return;
@@ -128,6 +128,10 @@ function buildNative(files: Record<string, string>): void {
   }
 }
 
+function compilerHere(): string | undefined {
+  return [process.env.CC, "cc", "gcc", "clang"].find((name) => name && works(name));
+}
+
 function works(compiler: string): boolean {
   try {
     execFileSync(compiler, ["--version"], { stdio: "ignore" });
@@ -149,7 +153,7 @@ function report(file: string, bytes: number, started: number): void {
 /** Builds only what changed or is gone: the hash of all sources stands in dist. */
 const files = unityFiles();
 const stamp = createHash("sha256")
-  .update(JSON.stringify([files, wasmFlags, wasmBuilds, nativeFlags, nativeWidths]))
+  .update(JSON.stringify([files, wasmFlags, wasmBuilds, nativeFlags, nativeWidths, compilerHere()]))
   .update(readFileSync(join(source, "addon.c")))
   .digest("hex");
 const stampFile = "dist/kernels.stamp"; // not beside the results, which are published

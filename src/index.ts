@@ -61,7 +61,12 @@ export { schedule, type ScheduleName, scheduleNames, type ScheduleOptions } from
 export { DivergenceError, type MemoryPlan, type StepResult, Trainer } from "./train/trainer.ts";
 
 export { Decoder } from "./generate/decoder.ts";
-export { generateText, generateTokens, type GenerateOptions } from "./generate/generate.ts";
+export {
+  type GenerateOptions,
+  generateText,
+  type GenerateTextOptions,
+  generateTokens,
+} from "./generate/generate.ts";
 export { checkSampling, sample, type Sampling } from "./generate/sampling.ts";
 
 export {

@@ -1,4 +1,5 @@
 import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
 import { DeviceError } from "../../tensor/errors.ts";
 import { expectSameList } from "./kernels/list.ts";
 import type { Kernels } from "./pool.ts";
@@ -22,7 +23,7 @@ interface Addon {
 
 /** Where the build puts the addon of this platform. */
 export function addonPath(): string {
-  return new URL(`./kernels.${process.platform}-${process.arch}.node`, import.meta.url).pathname;
+  return fileURLToPath(new URL(`./kernels.${process.platform}-${process.arch}.node`, import.meta.url));
 }
 
 /** The native kernels on `memory`. Throws a DeviceError that says why there are none. */

@@ -51,7 +51,8 @@ export function encode(calls: readonly Call[], layout: Layout): Encoded {
   for (const call of calls) {
     const { set, kernel } = kernelOf(call);
     const passes = kernel.passes(call.sizes, machine);
-    const serial = machine.threads === 1 || workOf(call, kernel) < parallelWork;
+    const shared = passes.some(({ tasks }) => tasks > 1) && workOf(call, kernel) >= parallelWork;
+    const serial = machine.threads === 1 || !shared;
     const usesScratch = kernel.scratch !== undefined;
     for (const [pass, { symbol, tasks }] of passes.entries()) {
       const barrier = hazards.next(call, serial, usesScratch, pass > 0);

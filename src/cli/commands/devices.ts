@@ -1,5 +1,12 @@
 import { availableParallelism, cpus } from "node:os";
-import { type Device, DeviceError, type DeviceName, deviceNames, openDevice } from "../../node.ts";
+import {
+  type Device,
+  DeviceError,
+  type DeviceName,
+  deviceNames,
+  openDevice,
+  UsageError,
+} from "../../node.ts";
 import { defineCommand } from "../command.ts";
 import { deviceFlags, outputFlags } from "../flags.ts";
 import { counted } from "../format.ts";
@@ -68,7 +75,11 @@ function choose(
   found: readonly Found[],
   flag: DeviceName | undefined,
 ): { chosen: DeviceName; reason: string } {
-  const asked = deviceNames.find((name) => name === process.env.STATEWISE_DEVICE);
+  const variable = process.env.STATEWISE_DEVICE || undefined;
+  const asked = deviceNames.find((name) => name === variable);
+  if (variable && !asked) {
+    throw new UsageError(`device: must be one of ${deviceNames.join(", ")}, got ${variable}.`);
+  }
   if (flag) return { chosen: flag, reason: "--device asks for it" };
   if (asked) return { chosen: asked, reason: "the environment variable STATEWISE_DEVICE asks for it" };
   const working = found.filter(({ opens }) => opens);

@@ -27,15 +27,21 @@ KERNEL_LIST(DECLARE)
 #define ADDRESS(name) FN(name),
 static const kernel_t kernels[] = {KERNEL_LIST(ADDRESS)};
 
+// A thread that waits polls for some ten microseconds, then gives its core to others. wasm cannot yield: it sleeps until
+// it is woken, or for a millisecond.
 #ifdef __wasm__
+enum { POLLS = 20000 };
 INLINE void relax(void) {}
 INLINE void rest(Control* control, int generation) {
-  if (control->mayBlock) __builtin_wasm_memory_atomic_wait32(&control->generation, generation, 50000);
+  if (control->mayBlock) __builtin_wasm_memory_atomic_wait32(&control->generation, generation, 1000000);
 }
+INLINE void wake(Control* control) { __builtin_wasm_memory_atomic_notify((int*)&control->generation, -1); }
 #else
+enum { POLLS = 4000 };
 extern int sched_yield(void);
 INLINE void relax(void) { _mm_pause(); }
 INLINE void rest(Control* control, int generation) { sched_yield(); }
+INLINE void wake(Control* control) {}
 #endif
 
 static void barrier(Control* control, int threads) {
@@ -44,10 +50,11 @@ static void barrier(Control* control, int threads) {
   if (__atomic_add_fetch(&control->arrived, 1, __ATOMIC_ACQ_REL) == threads) {
     __atomic_store_n(&control->arrived, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&control->generation, generation + 1, __ATOMIC_RELEASE);
+    wake(control);
     return;
   }
   for (int polls = 0; __atomic_load_n(&control->generation, __ATOMIC_ACQUIRE) == generation; polls++) {
-    if (polls < 4000) relax();
+    if (polls < POLLS) relax();
     else rest(control, generation);
   }
 #endif
