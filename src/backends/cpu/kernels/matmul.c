@@ -20,7 +20,8 @@ typedef struct {
 static Grid gridOf(const Product* p) {
   const int narrow = p->columns <= 512;
   if (p->rows <= (narrow ? 4 : 8) && !p->transposeB) {
-    const int columnBlocks = MIN(ceilDiv(p->columns, 64), MAX(ceilDiv(p->columns, sweepColumns), 8));
+    const int most = p->columns > 8192 ? ceilDiv(p->columns, 2048) : p->columns > 2048 ? 4 : 2;
+    const int columnBlocks = MIN(ceilDiv(p->columns, 64), most);
     return (Grid){SWEEP_ROWS, 1, columnBlocks, p->batch * columnBlocks, 1, 0};
   }
   int rowBlocks = ceilDiv(p->rows, mostRows), columnBlocks = ceilDiv(p->columns, mostColumns);

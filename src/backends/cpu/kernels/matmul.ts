@@ -58,7 +58,8 @@ const [innerBlock, outerBlock, mostRows, mostColumns, chunkFloats] = [256, 512, 
 function gridOf({ batch, rows, inner, columns, transposeB }: Product, { lanes }: Machine): Grid {
   const narrow = columns <= 512;
   if (rows <= (narrow ? 4 : 8) && !transposeB) {
-    const units = batch * Math.min(Math.ceil(columns / 64), Math.max(Math.ceil(columns / 1024), 8));
+    const most = columns > 8192 ? Math.ceil(columns / 2048) : columns > 2048 ? 4 : 2;
+    const units = batch * Math.min(Math.ceil(columns / 64), most);
     return { rowBlocks: 1, units, unitsPerChunk: units, unitFloats: 0 };
   }
   let rowBlocks = Math.ceil(rows / mostRows);
@@ -106,9 +107,9 @@ function scratchFloats(products: readonly Product[], machine: Machine): number {
   return sum(panels) + machine.threads * perThread;
 }
 
-/** A multiplication in a tile costs a sixteenth of an operation elsewhere; of few rows, the reading of B costs most. */
+/** Of operations elsewhere: a tile does 16 multiplications in the time of one, few rows read 4 floats of B in it. */
 function workOf({ batch, rows, inner, columns }: Product): number {
-  return batch * Math.max((rows * inner * columns) / 16, inner * columns);
+  return (batch * inner * columns * Math.max(rows / 4, 1)) / 4;
 }
 
 function sum(numbers: readonly number[]): number {
