@@ -7,8 +7,14 @@ import type { Device } from "../src/tensor/device.ts";
 import type { Op } from "../src/tensor/op.ts";
 import { elementsOf, type Shape } from "../src/tensor/shape.ts";
 import type { Tensor } from "../src/tensor/tensor.ts";
-import type { Input } from "./compare.ts";
 import { exactDevice } from "./gradcheck.ts";
+
+/** An input of an op under comparison. */
+export interface Input {
+  readonly shape: Shape;
+  readonly values: ArrayLike<number>;
+  readonly integer?: boolean;
+}
 
 /** Rounding of sums of a few hundred terms near 1 in float32. */
 const tolerance32 = 2e-5;

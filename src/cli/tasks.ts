@@ -110,6 +110,7 @@ async function readText(speaker: string, file: string): Promise<{ text: Uint8Arr
       throw new FormatError(`${speaker}: --file must be a file, got the directory ${file}.`);
     throw error;
   }
+  if (text.length === 0) throw new FormatError(`${speaker}: ${file} is empty. Give a text to learn from.`);
   const sha256 = createHash("sha256").update(text).digest("hex");
   return { text, source: { path: resolve(file), bytes: text.length, sha256 } };
 }

@@ -188,9 +188,7 @@ test("a text file that is missing, empty, too short or a directory is refused, a
   const answers: Readonly<Record<string, string>> = {
     "missing.txt": "train: there is no file missing.txt. Check --file.\n",
     ".": "train: --file must be a file, got the directory ..\n",
-    "empty.txt":
-      "text: a text for sequences of length 1 must have at least 20 bytes, 0.1 of them for validation, got 0. " +
-      "Use a longer text.\n",
+    "empty.txt": "train: empty.txt is empty. Give a text to learn from.\n",
     "short.txt":
       "text: a text for sequences of length 256 must have at least 2570 bytes, 0.1 of them for validation, got 19. " +
       "Use a longer text or a shorter length.\n",

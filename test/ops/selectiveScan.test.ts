@@ -8,9 +8,8 @@ import { selectiveScan, type SelectiveScanOptions, selectiveScanOp } from "../..
 import type { Device } from "../../src/tensor/device.ts";
 import { elementsOf, type Shape } from "../../src/tensor/shape.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
-import type { Input } from "../compare.ts";
 import { openDevices } from "../devices.ts";
-import { compareCalls, evaluate } from "../compareCalls.ts";
+import { compareCalls, evaluate, type Input } from "../compareCalls.ts";
 import { exactDevice, gradcheck } from "../gradcheck.ts";
 
 /** float32 against float64 over at most 40 steps, relative to the largest number of a tensor. */

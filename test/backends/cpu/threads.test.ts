@@ -10,8 +10,7 @@ import { assign, assignOp } from "../../../src/ops/assign.ts";
 import { maxOp, meanOp, sumOp } from "../../../src/ops/reduce.ts";
 import { concatOps, sliceOp, splitOps, transposeOp } from "../../../src/ops/reshape.ts";
 import type { Op } from "../../../src/tensor/op.ts";
-import type { Input } from "../../compare.ts";
-import { evaluate, normals } from "../../compareCalls.ts";
+import { evaluate, type Input, normals } from "../../compareCalls.ts";
 
 const kinds = existsSync(addonPath()) ? ["wasm", "native"] : ["wasm"];
 const teams = await Promise.all(
