@@ -8,8 +8,7 @@ import { sum } from "../../src/ops/reduce.ts";
 import type { Numbers } from "../../src/tensor/backend.ts";
 import type { Device } from "../../src/tensor/device.ts";
 import { elementsOf, type Shape } from "../../src/tensor/shape.ts";
-import type { Input } from "../compare.ts";
-import { compareCalls, evaluate } from "../compareCalls.ts";
+import { compareCalls, evaluate, type Input } from "../compareCalls.ts";
 import { openDevices } from "../devices.ts";
 import { exactDevice, gradcheck } from "../gradcheck.ts";
 
