@@ -150,7 +150,7 @@ function report(file: string, bytes: number, started: number): void {
   console.log(`${file}: ${(bytes / 1024).toFixed(0)} KiB in ${seconds} s`);
 }
 
-/** Builds only what changed or is gone: the hash of all sources stands in dist. */
+/** Builds only what changed or is gone: the hash of all sources stands in dist. `native` alone, while writing C. */
 const files = unityFiles();
 const stamp = createHash("sha256")
   .update(JSON.stringify([files, wasmFlags, wasmBuilds, nativeFlags, nativeWidths, compilerHere()]))
@@ -160,7 +160,9 @@ const stampFile = "dist/kernels.stamp"; // not beside the results, which are pub
 mkdirSync(target, { recursive: true });
 const built = Object.keys(wasmBuilds).every((build) => existsSync(join(target, `kernels.${build}.wasm`)));
 const current = built && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp;
-if (!current) {
+if (process.argv[2] === "native") {
+  buildNative(files);
+} else if (!current) {
   await buildWasm(files);
   buildNative(files);
   writeFileSync(stampFile, stamp);
