@@ -36,9 +36,27 @@ export { rmsNorm } from "./ops/rmsNorm.ts";
 export { selectiveScan, type SelectiveScanOptions } from "./ops/selectiveScan.ts";
 export { softmax } from "./ops/softmax.ts";
 
-export { type BackboneConfig, type ForwardOptions, LanguageModel, type Mixer } from "./models/backbone.ts";
+export { type BackboneConfig, type ForwardOptions, type Mixer, type ModelKind } from "./models/backbone.ts";
+export {
+  createLanguageModel,
+  languageConfig,
+  languageModel,
+  modelKindOf,
+  modelKinds,
+  type Named,
+} from "./models/catalog.ts";
+export type { ConfigOf, Field, Fields } from "./models/config.ts";
+export { type LanguageConfig, LanguageModel } from "./models/languageModel.ts";
 export type { NamedTensors, ParameterSource } from "./models/layers.ts";
-export { createMamba, mamba, MambaBlock, type MambaConfig, mambaConfig } from "./models/mamba.ts";
+export {
+  createMamba,
+  mamba,
+  MambaBlock,
+  type MambaBlockConfig,
+  type MambaConfig,
+  mambaConfig,
+  mambaKind,
+} from "./models/mamba.ts";
 
 export { type Random, random } from "./math/random.ts";
 export { type Batch, ignore, type Task } from "./data/task.ts";

@@ -24,7 +24,10 @@ export async function mambaLm(golden: GoldenCase, { device }: Context): Promise<
   const tokens = device.integers(ids.data, ids.shape); // (batch, length)
 
   const hidden: Tensor[] = [];
-  const prompt = model.forward(tokens, { observe: (_name, value) => hidden.push(value) });
+  const prompt = model.forward(tokens, {
+    state: model.initialState(ids.shape[0]),
+    observe: (_name, value) => hidden.push(value),
+  });
   const results: Record<string, Values> = {
     "out.logits": await download(prompt.logits),
     ...(await lossAndGradients(model, tokens, device.integers(nextTokens(ids), ids.shape))),
@@ -84,9 +87,10 @@ async function generate(
 
 /** The state one token before the end of the prompt `ids` (batch, length). */
 function stateBefore(model: Mamba, { shape: [batch, length], data }: Values): State {
-  if (length === 1) return model.initialState(batch);
+  const state = model.initialState(batch);
+  if (length === 1) return state;
   const allButLast = data.filter((_, i) => (i + 1) % length !== 0);
-  return model.forward(model.device.integers(allButLast, [batch, length - 1])).state;
+  return model.forward(model.device.integers(allButLast, [batch, length - 1]), { state }).state;
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { LanguageModel } from "../models/backbone.ts";
+import type { LanguageModel } from "../models/languageModel.ts";
 import { mamba, type MambaConfig } from "../models/mamba.ts";
 import type { Device } from "../tensor/device.ts";
 import { FormatError } from "../tensor/errors.ts";

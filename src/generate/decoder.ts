@@ -1,4 +1,4 @@
-import type { LanguageModel } from "../models/backbone.ts";
+import type { LanguageModel } from "../models/languageModel.ts";
 import { carryState, type NamedTensors } from "../models/layers.ts";
 import { capture, type Program } from "../tensor/capture.ts";
 import { UsageError } from "../tensor/errors.ts";

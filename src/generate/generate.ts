@@ -1,5 +1,5 @@
 import { random } from "../math/random.ts";
-import type { LanguageModel } from "../models/backbone.ts";
+import type { LanguageModel } from "../models/languageModel.ts";
 import { Utf8Stream } from "../text/bytes.ts";
 import { StopMatcher } from "../text/stop.ts";
 import { Decoder } from "./decoder.ts";

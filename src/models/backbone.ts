@@ -1,133 +1,141 @@
-import { embedding } from "../ops/embedding.ts";
 import { add } from "../ops/arithmetic.ts";
-import { matmul } from "../ops/matmul.ts";
+import { dropout } from "../ops/dropout.ts";
 import { slice } from "../ops/reshape.ts";
-import { rmsNorm } from "../ops/rmsNorm.ts";
-import type { Device } from "../tensor/device.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { constant, type NamedTensors, normal, type ParameterSource } from "./layers.ts";
+import { type ConfigOf, type Fields, fraction, oneOf, whole } from "./config.ts";
+import { FeedForward } from "./feedForward.ts";
+import { type NamedTensors, type Norm, norm, normNames, type ParameterSource, within } from "./layers.ts";
 
 /**
- * The part of a block that mixes over time: Mamba's, later S4's and attention's.
+ * The part of a block that mixes over time: Mamba's, S4's, attention's.
  * u, y: (batch, length, dModel); what it remembers is a value, one row a sequence.
  */
 export interface Mixer {
   readonly parameters: NamedTensors;
   /** The state of a sequence that has not begun. */
   initialState(batch: number): NamedTensors;
-  /** A whole sequence, or the next piece of one. `resets` (batch, length) i32: 1 where a new document begins. */
-  forward(u: Tensor, state?: NamedTensors, resets?: Tensor): { y: Tensor; state: NamedTensors };
+  /**
+   * A whole sequence, or, with a state, the next piece of one. A layer that does not change over time (LTI) is a
+   * convolution without a state, and returns none; with one it is the recurrence. `resets` (batch, length) i32: 1
+   * where a new document begins.
+   */
+  forward(u: Tensor, state?: NamedTensors, resets?: Tensor): { y: Tensor; state?: NamedTensors };
   /** One token: u, y (batch, dModel). */
   step(u: Tensor, state: NamedTensors): { y: Tensor; state: NamedTensors };
 }
 
-/** The sizes that every language model has. */
-export interface BackboneConfig {
-  /** V: rows of the embedding; token ids are below it. */
-  readonly vocabulary: number;
-  /** D: width of the residual stream. */
-  readonly dModel: number;
-  /** Number of blocks. */
-  readonly layers: number;
-  /** ε of every norm. Default 1e-5. */
-  readonly normEpsilon: number;
-  /** The head multiplies with the embedding table. Default true. */
-  readonly tiedHead: boolean;
+/** What every stack of blocks has, whatever is in them. */
+export const backboneFields = {
+  dModel: whole("D, width of the residual stream"),
+  layers: whole("number of blocks"),
+  norm: oneOf("normalisation of the residual stream", normNames, "rms"),
+  normPlace: oneOf("where it stands, before a block or after it", ["pre", "post"], "pre"),
+  normEpsilon: fraction("ε of every norm", 1e-5),
+  dropout: fraction("part of what a block adds that is dropped in training", 0),
+  feedForward: whole("hidden channels of a feed-forward part (SwiGLU) in each block, 0 for none", 0, 0),
+};
+
+export type BackboneConfig = ConfigOf<typeof backboneFields>;
+
+/** A family of models: what is in their blocks. models/catalog.ts lists them. */
+export interface ModelKind<Config extends BackboneConfig = BackboneConfig> {
+  /** As it is chosen: "mamba". */
+  readonly name: string;
+  /** As people write it: "Mamba". */
+  readonly title: string;
+  /** Its whole config, `backboneFields` among them. */
+  readonly fields: Fields;
+  /** Fills in what is not given. Throws a UsageError on what makes no model. */
+  config(given: Readonly<Record<string, unknown>>): Config;
+  mixer(config: Config, source: ParameterSource): Mixer;
 }
+
+/** Options of a forward pass that begins with a state, and so returns one. */
+export type StatefulOptions = ForwardOptions & { state: readonly NamedTensors[] };
 
 export interface ForwardOptions {
   /** Where the sequences stand: what an earlier call returned. Default: at their beginning. */
   state?: readonly NamedTensors[];
   /** (batch, length) i32, 1 where a new document begins in a packed batch: nothing before it is remembered. */
   resets?: Tensor;
-  /** Logits of the last position only, (batch, 1, vocabulary). Default false. */
+  /** Only the last position comes out, (batch, 1, …). Default false. */
   lastOnly?: boolean;
-  /** Called with the residual stream after each layer ("layers.0", …) and after the last norm ("norm"). */
+  /** Drop in this call, as in training: a seed, (2) i32, for each of `branches`. Default: nothing is dropped. */
+  seeds?: readonly Tensor[];
+  /** Called with the residual stream after each branch ("layers.0", …) and after the last norm ("norm"). */
   observe?: (name: string, value: Tensor) => void;
 }
 
+/** x → after(x + layer(before(x))): pre-norm has no norm after, post-norm none before. */
+interface Branch {
+  readonly name: string;
+  readonly layer: Mixer;
+  readonly before: Norm;
+  readonly after: Norm;
+}
+
 /**
- * A language model: embedding, blocks of x + mixer(RMSNorm(x)), a last norm, a head.
- *
- *   tokens (batch, length) i32 → logits (batch, length, vocabulary)
- *
- * Linear weights are (in, out). The table is (dModel, vocabulary), one column a token, so that the tied head is an
- * ordinary product; reading a column costs dModel cache lines, nothing beside the head.
+ * A residual stream and the branches that add to it: in each block a mixer, then a feed-forward part if there is one.
+ *   x, y (batch, length, dModel)
  */
-export class LanguageModel<Config extends BackboneConfig = BackboneConfig> {
-  readonly device: Device;
-  readonly config: Config;
-  /** Every trainable tensor under its full name, e.g. "layers.0.mixer.logA". */
-  readonly parameters: ReadonlyMap<string, Tensor>;
-  readonly #mixers: readonly Mixer[];
-  readonly #table: Tensor;
-  readonly #norms: readonly Tensor[];
-  readonly #lastNorm: Tensor;
-  readonly #head: Tensor;
+export class Backbone {
+  /** How many branches there are: each has a state, and a seed when it is dropped from. */
+  readonly branches: number;
+  readonly #branches: readonly Branch[];
+  readonly #last: Norm;
+  readonly #dropout: number;
 
-  constructor(config: Config, source: ParameterSource, mixer: (source: ParameterSource) => Mixer) {
-    const { vocabulary, dModel, layers } = config;
-    this.config = config;
-    const parameters = new Map<string, Tensor>();
-    const named: ParameterSource = (name, shape, draw) => {
-      const tensor = source(name, shape, draw);
-      parameters.set(name, tensor);
-      return tensor;
+  constructor(config: BackboneConfig, source: ParameterSource, mixer: (source: ParameterSource) => Mixer) {
+    const { dModel, layers, feedForward, normPlace, normEpsilon } = config;
+    const same: Norm = (x) => x;
+    const normed = (name: string) => norm(config.norm, source, name, dModel, normEpsilon);
+    const branch = (name: string, normName: string, layer: () => Mixer): Branch => {
+      const own = normed(normName);
+      const place = normPlace === "pre" ? { before: own, after: same } : { before: same, after: own };
+      return { name, ...place, layer: layer() };
     };
-    this.#table = named("embedding", [dModel, vocabulary], normal(0.02));
-    const norms: Tensor[] = [];
-    const mixers: Mixer[] = [];
-    for (let i = 0; i < layers; i++) {
-      norms.push(named(`layers.${i}.norm`, [dModel], constant(1)));
-      mixers.push(mixer((name, shape, draw) => named(`layers.${i}.mixer.${name}`, shape, draw)));
-    }
-    this.#norms = norms;
-    this.#mixers = mixers;
-    this.#lastNorm = named("norm", [dModel], constant(1));
-    this.#head = config.tiedHead ? this.#table : named("head", [dModel, vocabulary], normal(0.02));
-    this.parameters = parameters;
-    this.device = this.#table.device;
+    this.#branches = Array.from({ length: layers }, (_, i) => `layers.${i}`).flatMap((block) => {
+      const mixing = branch(block, `${block}.norm`, () => mixer(within(`${block}.mixer`, source)));
+      if (feedForward === 0) return [mixing];
+      const part = `${block}.feedForward`;
+      const make = () => new FeedForward(dModel, feedForward, layers, within(part, source));
+      return [mixing, branch(part, `${block}.feedForwardNorm`, make)];
+    });
+    this.branches = this.#branches.length;
+    this.#last = normPlace === "pre" ? normed("norm") : same;
+    this.#dropout = config.dropout;
   }
 
-  /** How many numbers are trained. */
-  parameterCount(): number {
-    return [...this.parameters.values()].reduce((sum, { buffer }) => sum + buffer.length, 0);
-  }
-
-  /** The state of `batch` sequences that have not begun. Its size does not depend on how many tokens will follow. */
   initialState(batch: number): NamedTensors[] {
-    return this.#mixers.map((mixer) => mixer.initialState(batch));
+    return this.#branches.map(({ layer }) => layer.initialState(batch));
   }
 
-  forward(tokens: Tensor, options: ForwardOptions = {}): { logits: Tensor; state: NamedTensors[] } {
-    const { state, resets, lastOnly = false, observe } = options;
+  /** With a state the next one is returned; without, only where no branch was computed as a convolution. */
+  forward(x: Tensor, options: StatefulOptions): { x: Tensor; state: NamedTensors[] };
+  forward(x: Tensor, options?: ForwardOptions): { x: Tensor; state?: NamedTensors[] };
+  forward(x: Tensor, options: ForwardOptions = {}): { x: Tensor; state?: NamedTensors[] } {
+    const { state, resets, lastOnly = false, seeds, observe } = options;
     const states: NamedTensors[] = [];
-    let x = embedding(tokens, this.#table); // (batch, length, dModel)
-    for (const [i, mixer] of this.#mixers.entries()) {
-      const mixed = mixer.forward(this.#norm(x, this.#norms[i]), state?.[i], resets);
-      states.push(mixed.state);
-      x = add(x, mixed.y);
-      observe?.(`layers.${i}`, x);
+    for (const [i, { name, layer, before, after }] of this.#branches.entries()) {
+      const mixed = layer.forward(before(x), state?.[i], resets);
+      if (mixed.state) states.push(mixed.state);
+      x = after(add(x, seeds ? dropout(mixed.y, seeds[i], this.#dropout) : mixed.y));
+      observe?.(name, x);
     }
     if (lastOnly) x = slice(x, 1, x.shape[1] - 1, x.shape[1]);
-    x = this.#norm(x, this.#lastNorm);
+    x = this.#last(x);
     observe?.("norm", x);
-    return { logits: matmul(x, this.#head), state: states };
+    return states.length === this.branches ? { x, state: states } : { x };
   }
 
-  /** The next token of each sequence: tokens (batch) i32 → logits (batch, vocabulary). */
-  step(tokens: Tensor, state: readonly NamedTensors[]): { logits: Tensor; state: NamedTensors[] } {
+  /** One position: x (batch, dModel). */
+  step(x: Tensor, state: readonly NamedTensors[]): { x: Tensor; state: NamedTensors[] } {
     const states: NamedTensors[] = [];
-    let x = embedding(tokens, this.#table); // (batch, dModel)
-    for (const [i, mixer] of this.#mixers.entries()) {
-      const mixed = mixer.step(this.#norm(x, this.#norms[i]), state[i]);
+    for (const [i, { layer, before, after }] of this.#branches.entries()) {
+      const mixed = layer.step(before(x), state[i]);
       states.push(mixed.state);
-      x = add(x, mixed.y);
+      x = after(add(x, mixed.y));
     }
-    return { logits: matmul(this.#norm(x, this.#lastNorm), this.#head), state: states };
-  }
-
-  #norm(x: Tensor, gain: Tensor): Tensor {
-    return rmsNorm(x, gain, this.config.normEpsilon);
+    return { x: this.#last(x), state: states };
   }
 }

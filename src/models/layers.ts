@@ -1,5 +1,9 @@
 import { random, type Random } from "../math/random.ts";
+import { add } from "../ops/arithmetic.ts";
 import { assign } from "../ops/assign.ts";
+import { layerNorm } from "../ops/layerNorm.ts";
+import { matmul } from "../ops/matmul.ts";
+import { rmsNorm } from "../ops/rmsNorm.ts";
 import type { Device } from "../tensor/device.ts";
 import { elementsOf, type Shape } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -53,4 +57,43 @@ export function carryState(old: readonly NamedTensors[], next: readonly NamedTen
   for (const [i, layer] of old.entries()) {
     for (const [name, tensor] of Object.entries(layer)) assign(tensor, next[i][name]);
   }
+}
+
+/** u weight + bias: u (…, inputs), weight (inputs, outputs), bias (outputs). */
+export function linear(u: Tensor, weight: Tensor, bias: Tensor | undefined): Tensor {
+  const product = matmul(u, weight);
+  return bias ? add(product, bias) : product;
+}
+
+/** Acts on the last axis, (…, dModel). */
+export type Norm = (x: Tensor) => Tensor;
+
+export const normNames = ["rms", "layer"] as const;
+
+/** A norm with parameters of its own, under `name`; LayerNorm has a bias besides, `name`Bias. */
+export function norm(
+  kind: (typeof normNames)[number],
+  source: ParameterSource,
+  name: string,
+  dModel: number,
+  epsilon: number,
+): Norm {
+  const gain = source(name, [dModel], constant(1));
+  if (kind === "rms") return (x) => rmsNorm(x, gain, epsilon);
+  const bias = source(`${name}Bias`, [dModel], constant(0));
+  return (x) => layerNorm(x, gain, bias, epsilon);
+}
+
+/** A source that also notes down, under `names`, every parameter it gives. */
+export function collecting(source: ParameterSource, names: Map<string, Tensor>): ParameterSource {
+  return (name, shape, draw) => {
+    const tensor = source(name, shape, draw);
+    names.set(name, tensor);
+    return tensor;
+  };
+}
+
+/** A source for a part of a model: its names begin with `prefix`. */
+export function within(prefix: string, source: ParameterSource): ParameterSource {
+  return (name, shape, draw) => source(`${prefix}.${name}`, shape, draw);
 }

@@ -22,7 +22,6 @@
  * Channels are the last axis of every tensor, so weights are (in, out) and A is (dState, dInner).
  */
 import { exp, neg } from "../ops/activation.ts";
-import { add } from "../ops/arithmetic.ts";
 import { causalConv1d } from "../ops/causalConv1d.ts";
 import { matmul } from "../ops/matmul.ts";
 import { split } from "../ops/reshape.ts";
@@ -31,68 +30,58 @@ import type { Device } from "../tensor/device.ts";
 import { UsageError } from "../tensor/errors.ts";
 import { reshape } from "../tensor/reshape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type BackboneConfig, LanguageModel, type Mixer } from "./backbone.ts";
+import { backboneFields, type Mixer, type ModelKind } from "./backbone.ts";
+import { type ConfigOf, configOf, onOff, positive, whole } from "./config.ts";
+import { checkDelta, deltaDraw, deltaFields } from "./delta.ts";
+import { languageFields, LanguageModel } from "./languageModel.ts";
 import {
   constant,
   type Draw,
   fanIn,
+  linear,
   type NamedTensors,
   type ParameterSource,
   randomParameters,
 } from "./layers.ts";
 
-export interface MambaConfig extends BackboneConfig {
-  /** N: numbers remembered per channel. Default 16. */
-  readonly dState: number;
-  /** K: taps of the convolution. Default 4. */
-  readonly dConv: number;
-  /** dInner / dModel. Default 2. */
-  readonly expand: number;
-  /** R. Default ⌈dModel / 16⌉. */
-  readonly dtRank: number;
-  /** Biases on the projections in and out. Default false. */
-  readonly bias: boolean;
-  /** Bias on the convolution. Default true. */
-  readonly convBias: boolean;
-  /**
-   * Fresh models draw the step sizes Δ that they begin with log-uniformly from here to `deltaMax`. A channel remembers
-   * about 1/Δ tokens. Defaults 0.001 and 0.1.
-   */
-  readonly deltaMin: number;
-  readonly deltaMax: number;
-}
+export const mambaFields = {
+  ...backboneFields,
+  dState: whole("N, numbers remembered per channel", 16),
+  dConv: whole("K, taps of the short convolution", 4),
+  expand: positive("E, channels inside a block per channel outside", 2),
+  dtRank: { ...whole("R, rank of the projection to Δ"), initially: "dModel / 16, rounded up" },
+  bias: onOff("biases on the projections in and out", false),
+  convBias: onOff("bias on the short convolution", true),
+  ...deltaFields,
+};
+
+/** What a Mamba block needs to know. */
+export type MambaBlockConfig = ConfigOf<typeof mambaFields>;
+
+/** The config of a language model of Mamba blocks. */
+export type MambaConfig = { readonly model: "mamba" } & ConfigOf<typeof languageFields> & MambaBlockConfig;
+
+export const mambaKind: ModelKind<MambaBlockConfig> = {
+  name: "mamba",
+  title: "Mamba",
+  fields: mambaFields,
+  config(given) {
+    const dtRank = given.dtRank ?? Math.ceil(Number(given.dModel) / 16);
+    const config = configOf("mamba", mambaFields, { ...given, dtRank });
+    if (!Number.isInteger(config.expand * config.dModel)) {
+      throw new UsageError(`mamba: expand · dModel must be whole, got ${config.expand} · ${config.dModel}.`);
+    }
+    checkDelta("mamba", config);
+    return config;
+  },
+  mixer: (config, source) => new MambaBlock(config, source),
+};
 
 /** A config with the paper's defaults for what is not given. Throws a UsageError on sizes that make no model. */
 export function mambaConfig(
   given: Partial<MambaConfig> & Pick<MambaConfig, "vocabulary" | "dModel" | "layers">,
 ): MambaConfig {
-  const config = {
-    dState: 16,
-    dConv: 4,
-    expand: 2,
-    dtRank: Math.ceil(given.dModel / 16),
-    bias: false,
-    convBias: true,
-    deltaMin: 0.001,
-    deltaMax: 0.1,
-    normEpsilon: 1e-5,
-    tiedHead: true,
-    ...given,
-  };
-  for (const name of ["vocabulary", "dModel", "layers", "dState", "dConv", "dtRank"] as const) {
-    if (!Number.isInteger(config[name]) || config[name] < 1) {
-      throw new UsageError(`mamba: ${name} must be a whole number of at least 1, got ${config[name]}.`);
-    }
-  }
-  if (!Number.isInteger(config.expand * config.dModel) || config.expand <= 0) {
-    throw new UsageError(`mamba: expand · dModel must be whole, got ${config.expand} · ${config.dModel}.`);
-  }
-  if (!(config.deltaMin > 0 && config.deltaMin <= config.deltaMax)) {
-    throw new UsageError(
-      `mamba: deltaMin must be above 0 and at most deltaMax, got ${config.deltaMin} and ${config.deltaMax}.`,
-    );
-  }
-  return config;
+  return { model: "mamba", ...configOf("mamba", languageFields, given), ...mambaKind.config(given) };
 }
 
 /** A language model of Mamba blocks with fresh parameters: the same seed gives the same model. */
@@ -108,10 +97,10 @@ export function mamba(config: MambaConfig, source: ParameterSource): LanguageMod
 /** The Mamba block. u, y: (batch, length, dModel). */
 export class MambaBlock implements Mixer {
   readonly parameters: NamedTensors;
-  readonly #config: MambaConfig;
+  readonly #config: MambaBlockConfig;
   readonly #dInner: number;
 
-  constructor(config: MambaConfig, source: ParameterSource) {
+  constructor(config: MambaBlockConfig, source: ParameterSource) {
     const { dModel, dState, dConv, dtRank, layers, bias, convBias } = config;
     const dInner = config.expand * dModel;
     this.#config = config;
@@ -168,17 +157,11 @@ export class MambaBlock implements Mixer {
   }
 }
 
-function linear(u: Tensor, weight: Tensor, bias: Tensor | undefined): Tensor {
-  const product = matmul(u, weight);
-  return bias ? add(product, bias) : product;
-}
-
-/** softplus⁻¹ of a step size drawn log-uniformly from deltaMin to deltaMax (section 3.6 of the paper). */
-function deltaBiasDraw({ deltaMin, deltaMax }: MambaConfig): Draw {
-  const low = Math.log(deltaMin);
-  const high = Math.log(deltaMax);
-  return (random) => {
-    const delta = Math.exp(low + random.uniform() * (high - low));
+/** softplus⁻¹ of a fresh step size (section 3.6 of the paper). */
+function deltaBiasDraw(config: MambaBlockConfig): Draw {
+  const draw = deltaDraw(config);
+  return (random, i) => {
+    const delta = draw(random, i);
     return delta + Math.log(-Math.expm1(-delta));
   };
 }

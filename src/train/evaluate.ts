@@ -1,5 +1,5 @@
 import type { Batch, Task } from "../data/task.ts";
-import type { LanguageModel } from "../models/backbone.ts";
+import type { LanguageModel } from "../models/languageModel.ts";
 import { carryState, type NamedTensors } from "../models/layers.ts";
 import { crossEntropy } from "../ops/crossEntropy.ts";
 import { argmax } from "../ops/reduce.ts";

@@ -1,5 +1,5 @@
 import { type Batch, ignore } from "../data/task.ts";
-import type { LanguageModel } from "../models/backbone.ts";
+import type { LanguageModel } from "../models/languageModel.ts";
 import { crossEntropy } from "../ops/crossEntropy.ts";
 import { argmax } from "../ops/reduce.ts";
 import { scale } from "../ops/arithmetic.ts";

@@ -1,0 +1,50 @@
+import type { Device } from "../tensor/device.ts";
+import { UsageError } from "../tensor/errors.ts";
+import type { BackboneConfig, ModelKind } from "./backbone.ts";
+import { configOf } from "./config.ts";
+import { type LanguageConfig, languageFields, LanguageModel } from "./languageModel.ts";
+import { type ParameterSource, randomParameters } from "./layers.ts";
+import { mambaKind } from "./mamba.ts";
+
+/** Every model there is. What makes, trains, saves, reads and describes models goes by this list. */
+export const modelKinds: readonly ModelKind[] = [mambaKind];
+
+/** Says which of `modelKinds` is in the blocks. */
+export interface Named {
+  readonly model: string;
+}
+
+/** @throws UsageError when there is no such model. */
+export function modelKindOf(name: string): ModelKind {
+  const kind = modelKinds.find((kind) => kind.name === name);
+  if (kind) return kind;
+  const names = modelKinds.map(({ name }) => name).join(", ");
+  throw new UsageError(`models: there is no model ${JSON.stringify(name)}. There are: ${names}.`);
+}
+
+/** The config of a language model of this kind, with the paper's defaults for what is not given. */
+export function languageConfig(
+  model: string,
+  given: Readonly<Record<string, unknown>>,
+): Named & LanguageConfig {
+  const config: BackboneConfig = modelKindOf(model).config(given);
+  return { model, ...configOf(model, languageFields, given), ...config };
+}
+
+/** A language model with parameters from anywhere. */
+export function languageModel<Config extends Named & LanguageConfig>(
+  config: Config,
+  source: ParameterSource,
+): LanguageModel<Config> {
+  const kind = modelKindOf(config.model);
+  return new LanguageModel(config, source, (own) => kind.mixer(config, own));
+}
+
+/** A language model with fresh parameters: the same seed gives the same model. */
+export function createLanguageModel<Config extends Named & LanguageConfig>(
+  device: Device,
+  config: Config,
+  seed = 0,
+): LanguageModel<Config> {
+  return languageModel(config, randomParameters(device, seed));
+}
