@@ -39,11 +39,14 @@ export { softmax } from "./ops/softmax.ts";
 export { type BackboneConfig, type ForwardOptions, type Mixer, type ModelKind } from "./models/backbone.ts";
 export {
   createLanguageModel,
+  createSequenceModel,
   languageConfig,
   languageModel,
   modelKindOf,
   modelKinds,
   type Named,
+  sequenceConfig,
+  sequenceModel,
 } from "./models/catalog.ts";
 export type { ConfigOf, Field, Fields } from "./models/config.ts";
 export { type LanguageConfig, LanguageModel } from "./models/languageModel.ts";
@@ -57,6 +60,8 @@ export {
   mambaConfig,
   mambaKind,
 } from "./models/mamba.ts";
+export { S4Block } from "./models/s4Block.ts";
+export { type MaskOptions, type SequenceConfig, SequenceModel } from "./models/sequenceModel.ts";
 
 export { type Random, random } from "./math/random.ts";
 export { type Batch, ignore, type Task } from "./data/task.ts";

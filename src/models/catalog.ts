@@ -5,6 +5,7 @@ import { configOf } from "./config.ts";
 import { type LanguageConfig, languageFields, LanguageModel } from "./languageModel.ts";
 import { type ParameterSource, randomParameters } from "./layers.ts";
 import { mambaKind } from "./mamba.ts";
+import { type SequenceConfig, sequenceFields, SequenceModel } from "./sequenceModel.ts";
 
 /** Every model there is. What makes, trains, saves, reads and describes models goes by this list. */
 export const modelKinds: readonly ModelKind[] = [mambaKind];
@@ -47,4 +48,31 @@ export function createLanguageModel<Config extends Named & LanguageConfig>(
   seed = 0,
 ): LanguageModel<Config> {
   return languageModel(config, randomParameters(device, seed));
+}
+
+/** The config of a model of sequences of this kind, with defaults for what is not given. */
+export function sequenceConfig(
+  model: string,
+  given: Readonly<Record<string, unknown>>,
+): Named & SequenceConfig {
+  const config: BackboneConfig = modelKindOf(model).config(given);
+  return { model, ...configOf(model, sequenceFields, given), ...config };
+}
+
+/** A model of sequences with parameters from anywhere. */
+export function sequenceModel<Config extends Named & SequenceConfig>(
+  config: Config,
+  source: ParameterSource,
+): SequenceModel<Config> {
+  const kind = modelKindOf(config.model);
+  return new SequenceModel(config, source, (own) => kind.mixer(config, own));
+}
+
+/** A model of sequences with fresh parameters: the same seed gives the same model. */
+export function createSequenceModel<Config extends Named & SequenceConfig>(
+  device: Device,
+  config: Config,
+  seed = 0,
+): SequenceModel<Config> {
+  return sequenceModel(config, randomParameters(device, seed));
 }
