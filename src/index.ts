@@ -65,9 +65,16 @@ export { type MaskOptions, type SequenceConfig, SequenceModel } from "./models/s
 
 export { type Random, random } from "./math/random.ts";
 export { type Batch, ignore, type Task } from "./data/task.ts";
+export type { SignalBatch, SignalTask } from "./data/signal.ts";
+export { adding } from "./data/adding.ts";
+export { copying } from "./data/copying.ts";
+export { delay } from "./data/delay.ts";
 export { inductionHeads } from "./data/inductionHeads.ts";
+export { listOps, listOpsTokens } from "./data/listOps.ts";
+export { reconstruct } from "./data/reconstruct.ts";
 export { selectiveCopying } from "./data/selectiveCopying.ts";
 export { textTask } from "./data/text.ts";
+export { whiteSignal } from "./data/whiteSignal.ts";
 export { decode as decodeBytes, encode as encodeBytes, Utf8Stream } from "./text/bytes.ts";
 
 export { evaluate, type EvaluateOptions, type Score } from "./train/evaluate.ts";
