@@ -8,6 +8,9 @@ export interface WhiteSignalConfig {
   readonly frequency?: number;
 }
 
+/** A frequency that was meant to be a limit is not beyond it because 1/(length dt) was rounded. */
+const rounding = 1 + 1e-12;
+
 /**
  * Band-limited white noise, starting from 0: what the HiPPO memories are tried on (`whitesignal` of state-spaces/s4,
  * after the nengo library's WhiteSignal). With n = ⌈length/2⌉ and f_k = k / (2n dt),
@@ -27,7 +30,7 @@ export function whiteSignal(
   checkBand("white-signal", length, { dt, frequency });
   const rms = 0.5;
   const n = Math.ceil(length / 2);
-  const within = Math.min(n, Math.floor(frequency * 2 * n * dt * (1 + 1e-12))); // the last k that is not cut off
+  const within = Math.min(n, Math.floor(frequency * rounding * 2 * n * dt)); // the last k that is not cut off
   const cut = n - within;
   const correction = cut < n ? Math.sqrt(1 - cut / n) : 1;
   const sigma = (rms * Math.SQRT1_2 * Math.sqrt(2 * n)) / correction;
@@ -48,7 +51,7 @@ export function checkBand(
   { dt = 0.001, frequency = 1 }: WhiteSignalConfig,
 ): void {
   const [lowest, highest] = [1 / (length * dt), 0.5 / dt];
-  if (frequency >= lowest && frequency <= highest) return;
+  if (frequency * rounding >= lowest && frequency <= highest * rounding) return;
   throw new RangeError(
     `${who}: the frequency must be from 1/(length dt) = ${lowest} to 1/(2 dt) = ${highest}, got ${frequency}. ` +
       "Change the frequency, dt or the length.",
