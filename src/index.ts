@@ -36,7 +36,14 @@ export { rmsNorm } from "./ops/rmsNorm.ts";
 export { selectiveScan, type SelectiveScanOptions } from "./ops/selectiveScan.ts";
 export { softmax } from "./ops/softmax.ts";
 
-export { type BackboneConfig, type ForwardOptions, type Mixer, type ModelKind } from "./models/backbone.ts";
+export {
+  type BackboneConfig,
+  type ForwardOptions,
+  type Mixer,
+  type Model,
+  type ModelKind,
+  type Named,
+} from "./models/backbone.ts";
 export {
   createLanguageModel,
   createSequenceModel,
@@ -44,7 +51,6 @@ export {
   languageModel,
   modelKindOf,
   modelKinds,
-  type Named,
   sequenceConfig,
   sequenceModel,
 } from "./models/catalog.ts";
@@ -65,6 +71,7 @@ export { type MaskOptions, type SequenceConfig, SequenceModel } from "./models/s
 
 export { type Random, random } from "./math/random.ts";
 export { type Batch, ignore, type Task } from "./data/task.ts";
+export type { LabelledBatch, LabelledTask } from "./data/labelled.ts";
 export type { SignalBatch, SignalTask } from "./data/signal.ts";
 export { adding } from "./data/adding.ts";
 export { copying } from "./data/copying.ts";
@@ -77,7 +84,7 @@ export { textTask } from "./data/text.ts";
 export { whiteSignal } from "./data/whiteSignal.ts";
 export { decode as decodeBytes, encode as encodeBytes, Utf8Stream } from "./text/bytes.ts";
 
-export { evaluate, type EvaluateOptions, type Score } from "./train/evaluate.ts";
+export { evaluate, type EvaluateOptions } from "./train/evaluate.ts";
 export {
   atStart,
   type Progress,
@@ -86,9 +93,26 @@ export {
   type TrainEvent,
   type TrainOptions,
 } from "./train/loop.ts";
+export { classification } from "./train/classification.ts";
+export {
+  type BatchSource,
+  type Extent,
+  languageObjective,
+  type Objective,
+  type Pass,
+  type Score,
+  type Tally,
+} from "./train/objective.ts";
+export { regression } from "./train/regression.ts";
 export type { OptimizerOptions } from "./train/optimizer.ts";
 export { schedule, type ScheduleName, scheduleNames, type ScheduleOptions } from "./train/schedule.ts";
-export { DivergenceError, type MemoryPlan, type StepResult, Trainer } from "./train/trainer.ts";
+export {
+  DivergenceError,
+  type MemoryPlan,
+  type StepResult,
+  Trainer,
+  type TrainerOptions,
+} from "./train/trainer.ts";
 
 export { Decoder } from "./generate/decoder.ts";
 export {

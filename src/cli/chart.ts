@@ -16,7 +16,8 @@ const colors = { training: "#4269d0", validation: "#efb118" };
 interface Point {
   readonly step: number;
   readonly loss: number;
-  readonly accuracy: number;
+  readonly accuracy?: number;
+  readonly mae?: number;
 }
 
 /** Draws the metrics of a run as its chart.svg. */
@@ -26,7 +27,7 @@ export async function writeChart({ name, directory }: Run): Promise<void> {
   await writeFile(join(directory, "chart.svg"), chartOf(name, metrics));
 }
 
-/** Loss above, accuracy below, over the steps; a line where sequences become longer than they ever were. */
+/** Loss above, what else is measured below, over the steps; a line where sequences become longer than they ever were. */
 export function chartOf(name: string, metrics: readonly Metric[]): string {
   const steps = thinned(metrics.filter((metric) => metric.type === "step"));
   const evaluations = metrics.filter((metric) => metric.type === "evaluation");
@@ -49,7 +50,7 @@ export function chartOf(name: string, metrics: readonly Metric[]): string {
       text: "label",
     }),
   ];
-  const panel = (y: "loss" | "accuracy", label: string, options: Plot.ScaleOptions): string => {
+  const panel = (y: "loss" | "accuracy" | "mae", label: string, options: Plot.ScaleOptions): string => {
     const curve = (points: readonly Point[], stroke: string, strokeWidth: number) =>
       Plot.lineY(points, { x: "step", y, stroke, strokeWidth });
     const svg = Plot.plot({
@@ -76,11 +77,25 @@ export function chartOf(name: string, metrics: readonly Metric[]): string {
     return svg.outerHTML;
   };
 
+  const points: readonly Point[] = [...steps, ...evaluations];
+  const upTo = (of: (point: Point) => number) => ({ domain: [0, 1.05 * Math.max(...points.map(of))] });
+  const numbers = points.some(({ mae }) => mae !== undefined);
   const panels = [
-    panel("loss", "loss (nats)", {
-      domain: [0, 1.05 * Math.max(...[...steps, ...evaluations].map(({ loss }) => loss))],
-    }),
-    panel("accuracy", "accuracy (%)", { domain: [0, 100], transform: (accuracy: number) => 100 * accuracy }),
+    panel(
+      "loss",
+      numbers ? "loss (mean squared error)" : "loss (nats)",
+      upTo(({ loss }) => loss),
+    ),
+    numbers
+      ? panel(
+          "mae",
+          "mean absolute error",
+          upTo(({ mae = 0 }) => mae),
+        )
+      : panel("accuracy", "accuracy (%)", {
+          domain: [0, 100],
+          transform: (accuracy: number) => 100 * accuracy,
+        }),
   ];
   return page(name, evaluations.length > 0, panels);
 }
@@ -113,10 +128,12 @@ function thinned(steps: readonly Point[]): Point[] {
   for (let i = 0; i < steps.length; i += size) {
     const some = steps.slice(i, i + size);
     const mean = (of: (point: Point) => number) => some.map(of).reduce((a, b) => a + b, 0) / some.length;
+    const { accuracy, mae } = some[0]; // all steps of a run have the same measures
     points.push({
       step: mean(({ step }) => step),
       loss: mean(({ loss }) => loss),
-      accuracy: mean(({ accuracy }) => accuracy),
+      ...(accuracy !== undefined && { accuracy: mean((point) => point.accuracy ?? NaN) }),
+      ...(mae !== undefined && { mae: mean((point) => point.mae ?? NaN) }),
     });
   }
   return points;

@@ -29,5 +29,12 @@ export async function measure({ model, task, length, batch, batches, live }: Mea
     live?.update(`length ${count(length)}: ${percent(tokens / total)} of ${thousands(total)} tokens`);
   const score = await evaluate(model, task, { batches, batch, length, progress });
   live?.clear();
-  return { length, sequences: batches * batch, ...score, seconds: (performance.now() - started) / 1000 };
+  const { loss, accuracy = NaN } = score; // NaN when no token had a target
+  return {
+    length,
+    sequences: batches * batch,
+    loss,
+    accuracy,
+    seconds: (performance.now() - started) / 1000,
+  };
 }

@@ -1,5 +1,5 @@
 /** Numbers as people read them. */
-import type { MemoryPlan } from "../node.ts";
+import type { MemoryPlan, Score } from "../node.ts";
 
 /** 1234567 → "1 234 567" */
 export function count(value: number): string {
@@ -15,6 +15,14 @@ export function counted(value: number, noun: string): string {
 export function percent(fraction: number): string {
   if (fraction === 0 || fraction === 1) return `${100 * fraction} %`;
   return `${Math.min(Math.max(100 * fraction, 0.1), 99.9).toFixed(1)} %`;
+}
+
+/** What a score says beside the loss: "accuracy 97 %", "mean absolute error 0.12", or both. */
+export function measures({ accuracy, mae }: Pick<Score, "accuracy" | "mae">): string[] {
+  return [
+    ...(accuracy === undefined ? [] : [`accuracy ${percent(accuracy)}`]),
+    ...(mae === undefined ? [] : [`mean absolute error ${short(mae)}`]),
+  ];
 }
 
 const units = ["B", "KiB", "MiB", "GiB", "TiB"];

@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
 import { readFile, rename, writeFile } from "node:fs/promises";
-import type { MemoryPlan } from "../node.ts";
+import type { MemoryPlan, TrainEvent } from "../node.ts";
 
 /** One line of metrics.jsonl. */
 export type Metric =
@@ -13,18 +13,7 @@ export type Metric =
       readonly length: number;
       readonly memory: MemoryPlan;
     }
-  | {
-      readonly type: "step";
-      readonly step: number;
-      readonly stage: number;
-      readonly loss: number;
-      readonly accuracy: number;
-      readonly gradientNorm: number;
-      readonly learningRate: number;
-      readonly tokens: number;
-      readonly seconds: number;
-    }
-  | { readonly type: "evaluation"; readonly step: number; readonly loss: number; readonly accuracy: number };
+  | Extract<TrainEvent, { type: "step" | "evaluation" }>;
 
 export interface MetricsFile {
   append(metric: Metric): void;

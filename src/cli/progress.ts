@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from "node:util";
 import type { TrainEvent } from "../node.ts";
-import { count, duration, percent, rate, short, thousands } from "./format.ts";
+import { count, duration, measures, rate, short, thousands } from "./format.ts";
 import type { LiveLine, Terminal } from "./terminal.ts";
 
 type StepEvent = Extract<TrainEvent, { type: "step" }>;
@@ -63,10 +63,14 @@ export class TrainingProgress {
     const { step, learningRate } = events[events.length - 1];
     const mean = (of: (event: StepEvent) => number) =>
       events.map(of).reduce((a, b) => a + b, 0) / events.length;
+    const { accuracy, mae } = events[0]; // all steps of a run have the same measures
     const fields = [
       `step ${count(step)} of ${count(this.#steps)}`,
       `loss ${short(mean(({ loss }) => loss))}`,
-      `accuracy ${percent(mean(({ accuracy }) => accuracy))}`,
+      ...measures({
+        ...(accuracy !== undefined && { accuracy: mean((event) => event.accuracy ?? NaN) }),
+        ...(mae !== undefined && { mae: mean((event) => event.mae ?? NaN) }),
+      }),
     ];
     if (this.#recent.length < 2) return fields;
     const seconds = (this.#recent[this.#recent.length - 1].at - this.#recent[0].at) / 1000;

@@ -14,7 +14,7 @@ import {
   type Training,
   type TrainOptions,
 } from "../node.ts";
-import { count, memoryInWords, percent, short } from "./format.ts";
+import { count, measures, memoryInWords, percent, short } from "./format.ts";
 import { breathe, onInterrupt } from "./interrupt.ts";
 import { openMetrics } from "./metrics.ts";
 import { TrainingProgress } from "./progress.ts";
@@ -168,10 +168,11 @@ function describeStage({ batch, length, steps, until }: Stage): string {
 
 function sayEvaluation(
   { terminal, translate }: TrainingJob,
-  { step, loss, accuracy }: Extract<TrainEvent, { type: "evaluation" }>,
+  { step, loss, ...score }: Extract<TrainEvent, { type: "evaluation" }>,
 ): void {
   const also = translate ? ` (${translate(loss)})` : "";
-  terminal.say(`step ${count(step)}: validation loss ${short(loss)}${also}, accuracy ${percent(accuracy)}`);
+  const fields = [`validation loss ${short(loss)}${also}`, ...measures(score)];
+  terminal.say(`step ${count(step)}: ${fields.join(", ")}`);
 }
 
 async function drawChart(run: Run): Promise<void> {

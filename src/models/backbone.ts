@@ -1,6 +1,7 @@
 import { add } from "../ops/arithmetic.ts";
 import { dropout } from "../ops/dropout.ts";
 import { slice } from "../ops/reshape.ts";
+import type { Device } from "../tensor/device.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type ConfigOf, type Fields, fraction, oneOf, whole } from "./config.ts";
 import { FeedForward } from "./feedForward.ts";
@@ -37,6 +38,11 @@ export const backboneFields = {
 
 export type BackboneConfig = ConfigOf<typeof backboneFields>;
 
+/** Says what is in the blocks: the `name` of a ModelKind. */
+export interface Named {
+  readonly model: string;
+}
+
 /** A family of models: what is in their blocks. models/catalog.ts lists them. */
 export interface ModelKind<Config extends BackboneConfig = BackboneConfig> {
   /** As it is chosen: "mamba". */
@@ -48,6 +54,19 @@ export interface ModelKind<Config extends BackboneConfig = BackboneConfig> {
   /** Fills in what is not given. Throws a UsageError on what makes no model. */
   config(given: Readonly<Record<string, unknown>>): Config;
   mixer(config: Config, source: ParameterSource): Mixer;
+}
+
+/** What every model is, whatever goes in and comes out: what training and checkpoints need to know of it. */
+export interface Model {
+  readonly device: Device;
+  readonly config: Named & BackboneConfig;
+  /** Every trainable tensor under its full name. */
+  readonly parameters: ReadonlyMap<string, Tensor>;
+  readonly backbone: Backbone;
+  /** How many numbers are trained. */
+  parameterCount(): number;
+  /** The state of `batch` sequences that have not begun. */
+  initialState(batch: number): NamedTensors[];
 }
 
 /** Options of a forward pass that begins with a state, and so returns one. */

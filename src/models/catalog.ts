@@ -10,11 +10,6 @@ import { type SequenceConfig, sequenceFields, SequenceModel } from "./sequenceMo
 /** Every model there is. What makes, trains, saves, reads and describes models goes by this list. */
 export const modelKinds: readonly ModelKind[] = [mambaKind];
 
-/** Says which of `modelKinds` is in the blocks. */
-export interface Named {
-  readonly model: string;
-}
-
 /** @throws UsageError when there is no such model. */
 export function modelKindOf(name: string): ModelKind {
   const kind = modelKinds.find((kind) => kind.name === name);
@@ -24,16 +19,13 @@ export function modelKindOf(name: string): ModelKind {
 }
 
 /** The config of a language model of this kind, with the paper's defaults for what is not given. */
-export function languageConfig(
-  model: string,
-  given: Readonly<Record<string, unknown>>,
-): Named & LanguageConfig {
+export function languageConfig(model: string, given: Readonly<Record<string, unknown>>): LanguageConfig {
   const config: BackboneConfig = modelKindOf(model).config(given);
   return { model, ...configOf(model, languageFields, given), ...config };
 }
 
 /** A language model with parameters from anywhere. */
-export function languageModel<Config extends Named & LanguageConfig>(
+export function languageModel<Config extends LanguageConfig>(
   config: Config,
   source: ParameterSource,
 ): LanguageModel<Config> {
@@ -42,7 +34,7 @@ export function languageModel<Config extends Named & LanguageConfig>(
 }
 
 /** A language model with fresh parameters: the same seed gives the same model. */
-export function createLanguageModel<Config extends Named & LanguageConfig>(
+export function createLanguageModel<Config extends LanguageConfig>(
   device: Device,
   config: Config,
   seed = 0,
@@ -51,16 +43,13 @@ export function createLanguageModel<Config extends Named & LanguageConfig>(
 }
 
 /** The config of a model of sequences of this kind, with defaults for what is not given. */
-export function sequenceConfig(
-  model: string,
-  given: Readonly<Record<string, unknown>>,
-): Named & SequenceConfig {
+export function sequenceConfig(model: string, given: Readonly<Record<string, unknown>>): SequenceConfig {
   const config: BackboneConfig = modelKindOf(model).config(given);
   return { model, ...configOf(model, sequenceFields, given), ...config };
 }
 
 /** A model of sequences with parameters from anywhere. */
-export function sequenceModel<Config extends Named & SequenceConfig>(
+export function sequenceModel<Config extends SequenceConfig>(
   config: Config,
   source: ParameterSource,
 ): SequenceModel<Config> {
@@ -69,7 +58,7 @@ export function sequenceModel<Config extends Named & SequenceConfig>(
 }
 
 /** A model of sequences with fresh parameters: the same seed gives the same model. */
-export function createSequenceModel<Config extends Named & SequenceConfig>(
+export function createSequenceModel<Config extends SequenceConfig>(
   device: Device,
   config: Config,
   seed = 0,

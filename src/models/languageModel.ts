@@ -6,6 +6,8 @@ import {
   Backbone,
   type BackboneConfig,
   type ForwardOptions,
+  type Model,
+  type Named,
   type Mixer,
   type StatefulOptions,
 } from "./backbone.ts";
@@ -18,7 +20,7 @@ export const languageFields = {
   tiedHead: onOff("the head multiplies with the embedding table", true),
 };
 
-export type LanguageConfig = BackboneConfig & ConfigOf<typeof languageFields>;
+export type LanguageConfig = Named & BackboneConfig & ConfigOf<typeof languageFields>;
 
 /**
  * A language model: embedding, blocks, a head.
@@ -28,7 +30,7 @@ export type LanguageConfig = BackboneConfig & ConfigOf<typeof languageFields>;
  * Linear weights are (in, out). The table is (dModel, vocabulary), one column a token, so that the tied head is an
  * ordinary product; reading a column costs dModel cache lines, nothing beside the head.
  */
-export class LanguageModel<Config extends LanguageConfig = LanguageConfig> {
+export class LanguageModel<Config extends LanguageConfig = LanguageConfig> implements Model {
   readonly device: Device;
   readonly config: Config;
   /** Every trainable tensor under its full name, e.g. "layers.0.mixer.logA". */

@@ -11,6 +11,8 @@ import {
   Backbone,
   type BackboneConfig,
   type ForwardOptions,
+  type Model,
+  type Named,
   type Mixer,
   type StatefulOptions,
 } from "./backbone.ts";
@@ -26,6 +28,7 @@ import {
 } from "./layers.ts";
 
 export const readoutNames = ["each", "last", "mean", "max"] as const;
+export type Readout = (typeof readoutNames)[number];
 
 /** What makes a backbone a model of sequences of numbers, or of tokens, that ends in numbers or in classes. */
 export const sequenceFields = {
@@ -39,7 +42,7 @@ export const sequenceFields = {
   ),
 };
 
-export type SequenceConfig = BackboneConfig & ConfigOf<typeof sequenceFields>;
+export type SequenceConfig = Named & BackboneConfig & ConfigOf<typeof sequenceFields>;
 
 /** Which positions count where sequences of a batch are of different lengths. */
 export interface MaskOptions {
@@ -55,7 +58,7 @@ export interface MaskOptions {
  *
  * Whether the outputs are numbers (regression) or scores of classes is the loss's affair.
  */
-export class SequenceModel<Config extends SequenceConfig = SequenceConfig> {
+export class SequenceModel<Config extends SequenceConfig = SequenceConfig> implements Model {
   readonly device: Device;
   readonly config: Config;
   /** Every trainable tensor under its full name. */
@@ -132,7 +135,7 @@ function embeddingEncoder(
 type Pool = (x: Tensor, mask: Tensor | undefined) => Tensor;
 
 /** x (batch, length, dModel) → (batch, dModel), or x as it is. A mask says which positions count. */
-const pools: Readonly<Record<(typeof readoutNames)[number], Pool>> = {
+const pools: Readonly<Record<Readout, Pool>> = {
   each: (x) => x,
   last: (x, mask) => (mask ? weighted(x, sub(mask, shifted(mask))) : reshape(x, [x.shape[0], x.shape[2]])),
   mean: (x, mask) => (mask ? weighted(x, div(mask, reshape(sum(mask, 1), [mask.shape[0], 1]))) : mean(x, 1)),

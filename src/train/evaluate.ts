@@ -1,110 +1,103 @@
-import type { Batch, Task } from "../data/task.ts";
+import type { Batch } from "../data/task.ts";
 import type { LanguageModel } from "../models/languageModel.ts";
 import { carryState, type NamedTensors } from "../models/layers.ts";
-import { crossEntropy } from "../ops/crossEntropy.ts";
-import { argmax } from "../ops/reduce.ts";
 import { capture, type Program } from "../tensor/capture.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { scoreOf } from "./trainer.ts";
-
-export interface Score {
-  /** Mean cross-entropy in nats over the positions with a target. */
-  readonly loss: number;
-  /** Fraction of them that were predicted right. */
-  readonly accuracy: number;
-}
+import {
+  type BatchSource,
+  type Extent,
+  type Objective,
+  objectiveOf,
+  type Pass,
+  type Score,
+  scoreOf,
+  type Tally,
+} from "./objective.ts";
 
 export interface EvaluateOptions {
   /** How many validation batches. */
   readonly batches: number;
   readonly batch: number;
   readonly length: number;
-  /** Called with the tokens done so far, and waited for: throwing from it ends the evaluation. */
-  readonly progress?: (tokens: number) => void | Promise<void>;
+  /** Called with the positions done so far, and waited for: throwing from it ends the evaluation. */
+  readonly progress?: (positions: number) => void | Promise<void>;
 }
 
-/** Tokens that one program covers: large enough for the kernels, small enough to stay in the caches. */
-const tokensAtOnce = 8192;
+/** Positions that one program covers: large enough for the kernels, small enough to stay in the caches. */
+const positionsAtOnce = 8192;
 
 /**
- * Scores a model on a task's validation data. Sequences stream through the recurrent state in pieces, so the memory
- * needed does not depend on their length; the result, bit for bit, does not depend on the pieces.
+ * Scores a model on a task's validation data. Sequences of tokens stream through the recurrent state in pieces, so the
+ * memory needed does not depend on their length; the result, bit for bit, does not depend on the pieces.
  */
-export async function evaluate(model: LanguageModel, task: Task, options: EvaluateOptions): Promise<Score> {
-  const total = { loss: 0, right: 0, counted: 0 };
+export async function evaluate<B extends Extent = Batch>(
+  of: LanguageModel | Objective<B>,
+  task: BatchSource<B>,
+  { batches, batch: rows, length, progress }: EvaluateOptions,
+): Promise<Score> {
+  const stream = new Stream(objectiveOf(of), rows);
+  const tallies: Tally[] = [];
+  let loss = 0;
   let done = 0;
-  const stream = new Stream(model, options.batch);
   try {
-    for (let i = 0; i < options.batches; i++) {
-      const batch = task.validation(i, options.batch, options.length);
+    for (let i = 0; i < batches; i++) {
       stream.restart();
-      for (const piece of pieces(batch)) {
+      for (const piece of stream.pieces(task.validation(i, rows, length))) {
         const part = await stream.score(piece);
-        total.loss += part.loss;
-        total.right += part.right;
-        total.counted += part.counted;
-        done += piece.tokens.length;
-        await options.progress?.(done);
+        loss += part.loss;
+        tallies.push(part.tally);
+        done += rows * piece.length;
+        await progress?.(done);
       }
     }
   } finally {
     stream.free();
   }
-  return { loss: total.loss / total.counted, accuracy: total.right / total.counted };
-}
-
-/** A batch cut along time. */
-function* pieces({ batch, length, tokens, targets }: Batch): Generator<Batch> {
-  const most = Math.max(1, Math.floor(tokensAtOnce / batch));
-  for (let start = 0; start < length; start += most) {
-    const size = Math.min(most, length - start);
-    const cut = (values: Int32Array) => {
-      const part = new Int32Array(batch * size);
-      for (let b = 0; b < batch; b++) {
-        part.set(values.subarray(b * length + start, b * length + start + size), b * size);
-      }
-      return part;
-    };
-    yield { batch, length: size, tokens: cut(tokens), targets: cut(targets) };
-  }
+  return scoreOf(loss / tallies.reduce((total, { counted }) => total + counted, 0), tallies);
 }
 
 interface Piece {
-  readonly tokens: Tensor;
-  readonly targets: Tensor;
-  readonly program: Program<{ loss: Tensor; predicted: Tensor }>;
+  readonly placed: NamedTensors;
+  readonly program: Program<Pass>;
 }
 
 /** Sequences on their way through a model: the state stays on the device, one program per length of piece. */
-class Stream {
-  readonly #model: LanguageModel;
-  readonly #batch: number;
+class Stream<B extends Extent> {
+  readonly #objective: Objective<B>;
   readonly #state: readonly NamedTensors[];
   readonly #pieces = new Map<number, Piece>();
 
-  constructor(model: LanguageModel, batch: number) {
-    this.#model = model;
-    this.#batch = batch;
-    this.#state = model.initialState(batch);
+  constructor(objective: Objective<B>, batch: number) {
+    this.#objective = objective;
+    this.#state = objective.cut ? objective.model.initialState(batch) : [];
   }
 
   restart(): void {
     for (const tensor of this.#tensors()) tensor.write(new Float32Array(tensor.buffer.length));
   }
 
-  /** The sum of the losses of a piece, and how many of its targets were met. */
-  async score(piece: Batch): Promise<{ loss: number; right: number; counted: number }> {
-    const { tokens, targets, program } = this.#pieceOf(piece.length);
-    tokens.write(piece.tokens);
-    targets.write(piece.targets);
+  /** A batch cut along time, where the objective can. */
+  *pieces(batch: B): Generator<B> {
+    const { cut } = this.#objective;
+    if (!cut) return yield batch;
+    const most = Math.max(1, Math.floor(positionsAtOnce / batch.batch));
+    for (let start = 0; start < batch.length; start += most) {
+      yield cut(batch, start, Math.min(most, batch.length - start));
+    }
+  }
+
+  /** The sum of the losses of a piece, and what was counted. */
+  async score(piece: B): Promise<{ loss: number; tally: Tally }> {
+    const { placed, program } = this.#pieceOf(piece);
+    this.#objective.write(placed, piece);
     program.run();
-    const score = scoreOf(await program.result.predicted.read(), piece.targets);
-    return { ...score, loss: score.counted * (await program.result.loss.item()) };
+    const tally = this.#objective.tally(await program.result.predicted.read(), piece);
+    return { tally, loss: tally.counted * (await program.result.loss.item()) };
   }
 
   free(): void {
-    for (const { tokens, targets, program } of this.#pieces.values()) {
-      for (const part of [tokens, targets, program]) part.free();
+    for (const { placed, program } of this.#pieces.values()) {
+      for (const part of [...Object.values(placed), program]) part.free();
     }
     for (const tensor of this.#tensors()) tensor.free();
   }
@@ -113,20 +106,18 @@ class Stream {
     return this.#state.flatMap((layer) => Object.values(layer));
   }
 
-  #pieceOf(length: number): Piece {
-    const known = this.#pieces.get(length);
+  #pieceOf(like: B): Piece {
+    const known = this.#pieces.get(like.length);
     if (known) return known;
-    const { device } = this.#model;
-    const shape = [this.#batch, length];
-    const tokens = device.integers(new Int32Array(this.#batch * length), shape);
-    const targets = device.integers(new Int32Array(this.#batch * length), shape);
-    const program = capture(device, () => {
-      const { logits, state } = this.#model.forward(tokens, { state: this.#state });
-      carryState(this.#state, state);
-      return { loss: crossEntropy(logits, targets), predicted: argmax(logits) };
+    const { model, forward, place, cut } = this.#objective;
+    const placed = place(like);
+    const program = capture(model.device, () => {
+      const { loss, predicted, state } = forward(placed, cut ? { state: this.#state } : {});
+      if (cut && state) carryState(this.#state, state);
+      return { loss, predicted };
     });
-    const piece = { tokens, targets, program };
-    this.#pieces.set(length, piece);
+    const piece = { placed, program };
+    this.#pieces.set(like.length, piece);
     return piece;
   }
 }

@@ -1,8 +1,8 @@
-import type { Task } from "../data/task.ts";
+import type { Batch } from "../data/task.ts";
 import { evaluate } from "./evaluate.ts";
-import type { OptimizerOptions } from "./optimizer.ts";
+import type { BatchSource, Extent, Score } from "./objective.ts";
 import type { Schedule } from "./schedule.ts";
-import type { MemoryPlan, Trainer } from "./trainer.ts";
+import type { MemoryPlan, StepResult, Trainer, TrainerOptions } from "./trainer.ts";
 
 /** A stretch of training on batches of one shape. */
 export interface Stage {
@@ -14,7 +14,7 @@ export interface Stage {
   readonly until?: { readonly accuracy: number; readonly over: number };
 }
 
-export interface TrainOptions extends OptimizerOptions {
+export interface TrainOptions extends TrainerOptions {
   readonly stages: readonly Stage[];
   readonly schedule: Schedule;
   /** Batches whose gradients are averaged in one step. Default 1. */
@@ -44,19 +44,16 @@ export const atStart: Progress = { step: 0, stage: 0, stageStep: 0, recent: [] }
 
 export type TrainEvent =
   | { readonly type: "stage"; readonly stage: number; readonly of: Stage; readonly memory: MemoryPlan }
-  | {
+  | (StepResult & {
       readonly type: "step";
       readonly step: number;
       readonly stage: number;
-      readonly loss: number;
-      readonly accuracy: number;
-      readonly gradientNorm: number;
       readonly learningRate: number;
       /** Tokens of this step, and how long it took. */
       readonly tokens: number;
       readonly seconds: number;
-    }
-  | { readonly type: "evaluation"; readonly step: number; readonly loss: number; readonly accuracy: number }
+    })
+  | (Score & { readonly type: "evaluation"; readonly step: number })
   | { readonly type: "checkpoint"; readonly progress: Progress }
   | { readonly type: "end"; readonly reason: "finished" | "interrupted"; readonly progress: Progress };
 
@@ -65,9 +62,9 @@ export type TrainEvent =
  * consumer that saves on "checkpoint" saves exactly that moment. Batch i of the run is the task's batch i, so a run
  * resumed from `from` (with the trainer's parameters and moments as they were) equals one that never stopped.
  */
-export async function* train(
-  trainer: Trainer,
-  task: Task,
+export async function* train<B extends Extent = Batch>(
+  trainer: Trainer<B>,
+  task: BatchSource<B>,
   options: TrainOptions,
   from: Progress = atStart,
 ): AsyncGenerator<TrainEvent, void, void> {
@@ -81,7 +78,7 @@ export async function* train(
     const batches = () =>
       Array.from({ length: accumulation }, (_, i) => task.train(step * accumulation + i, batch, length));
     const shape = task.train(0, batch, length);
-    yield { type: "stage", stage, of: current, memory: trainer.plan(batch, shape.length, accumulation) };
+    yield { type: "stage", stage, of: current, memory: trainer.plan(shape, accumulation) };
     while (stageStep < steps && !reached(recent, until)) {
       const progress = { step, stage, stageStep, recent };
       if (signal?.aborted) {
@@ -95,11 +92,11 @@ export async function* train(
       const seconds = (performance.now() - started) / 1000;
       step++;
       stageStep++;
-      if (until) recent = [...recent, result.accuracy].slice(-until.over);
+      if (until) recent = [...recent, result.accuracy ?? 0].slice(-until.over);
       const tokens = batch * shape.length * accumulation;
       yield { type: "step", step, stage, ...result, learningRate, tokens, seconds };
       if (evaluateEvery && step % evaluateEvery === 0) {
-        const score = await evaluate(trainer.model, task, { batches: evaluationBatches, batch, length });
+        const score = await evaluate(trainer.objective, task, { batches: evaluationBatches, batch, length });
         yield { type: "evaluation", step, ...score };
       }
       if (checkpointEvery && step % checkpointEvery === 0) {

@@ -1,19 +1,25 @@
-import { type Batch, ignore } from "../data/task.ts";
+import type { Batch } from "../data/task.ts";
+import { random } from "../math/random.ts";
+import type { Model } from "../models/backbone.ts";
 import type { LanguageModel } from "../models/languageModel.ts";
-import { crossEntropy } from "../ops/crossEntropy.ts";
-import { argmax } from "../ops/reduce.ts";
+import type { NamedTensors } from "../models/layers.ts";
 import { scale } from "../ops/arithmetic.ts";
 import { gradients } from "../tensor/autograd.ts";
 import { capture, type Program } from "../tensor/capture.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import {
+  type Extent,
+  type Objective,
+  objectiveOf,
+  type Pass,
+  type Score,
+  scoreOf,
+  type Tally,
+} from "./objective.ts";
 import { type Moments, Optimizer, type OptimizerOptions } from "./optimizer.ts";
 
 /** What one training step did. */
-export interface StepResult {
-  /** Mean cross-entropy, in nats, over the positions with a target. */
-  readonly loss: number;
-  /** Fraction of those positions where the likeliest token was the target. */
-  readonly accuracy: number;
+export interface StepResult extends Score {
   /** Global norm of the gradient before clipping. */
   readonly gradientNorm: number;
 }
@@ -34,49 +40,59 @@ export interface MemoryPlan {
   readonly total: number;
 }
 
-interface PassResult {
-  readonly loss: Tensor;
-  readonly predicted: Tensor;
-}
-
-/** The forward and backward pass at one batch shape. */
-interface Pass {
-  readonly tokens: Tensor;
-  readonly targets: Tensor;
+/** The programs that forward and backward one batch shape are. */
+interface Programs {
+  readonly placed: NamedTensors;
   /** Writes the gradients: for the first batch of a step. */
-  readonly first: Program<PassResult>;
+  readonly first: Program<Pass>;
   /** Adds to them: for the others. */
-  readonly next: Program<PassResult> | null;
+  readonly next: Program<Pass> | null;
   readonly batch: number;
   readonly length: number;
   /** Batches per step, whose losses are averaged. */
   readonly parts: number;
 }
 
+export interface TrainerOptions extends OptimizerOptions {
+  /** Which numbers dropout draws. Default 0. */
+  readonly seed?: number;
+}
+
 /**
  * Trains a model one step at a time. A step is three captured programs: gradients (forward and backward), their norm,
  * the update. All shapes of batches share the gradients and moments; only the programs of the latest shape are kept.
  */
-export class Trainer {
-  readonly model: LanguageModel;
+export class Trainer<B extends Extent = Batch> {
+  readonly objective: Objective<B>;
+  readonly model: Model;
   readonly optimizer: Optimizer;
   readonly #gradients: ReadonlyMap<string, Tensor>;
-  #pass: Pass | null = null;
+  /** What each branch of the model draws its dropout from; none where nothing is dropped. */
+  readonly #seeds: readonly Tensor[];
+  readonly #seed: number;
+  #programs: Programs | null = null;
 
+  /** A language model is trained to say the next token; any other needs to be told what to do. */
   constructor(
-    model: LanguageModel,
-    options: OptimizerOptions = {},
+    of: LanguageModel | Objective<B>,
+    { seed = 0, ...options }: TrainerOptions = {},
     from?: { moments: Moments; updates: number },
   ) {
-    const { device, parameters } = model;
-    this.model = model;
+    this.objective = objectiveOf(of);
+    this.model = this.objective.model;
+    const { device, parameters, config, backbone } = this.model;
     this.#gradients = new Map([...parameters].map(([name, { shape }]) => [name, device.zeros(shape)]));
     this.optimizer = new Optimizer(device, parameters, this.#gradients, options, from);
+    const drawing = config.dropout > 0 ? backbone.branches : 0;
+    this.#seeds = Array.from({ length: drawing }, () => device.integers([0, 0]));
+    this.#seed = seed;
   }
 
-  /** What steps of `parts` batches of this shape need. The programs are made here, so what is needed is also had. */
-  plan(batch: number, length: number, parts = 1): MemoryPlan {
-    const { first, next } = this.#passFor(batch, length, parts);
+  /**
+   * What steps of `parts` batches of this shape need. The programs are made here, so what is needed is also had.
+   */
+  plan(like: Extent & Partial<B>, parts = 1): MemoryPlan {
+    const { first, next } = this.#programsFor(like, parts);
     const parameters = 4 * this.model.parameterCount();
     const sizes = {
       parameters,
@@ -91,61 +107,58 @@ export class Trainer {
    * One update from one or more batches of the same shape, their losses averaged.
    * @throws DivergenceError, having changed nothing, when the loss or a gradient is not finite.
    */
-  async step(batches: readonly Batch[], learningRate: number): Promise<StepResult> {
-    const pass = this.#passFor(batches[0].batch, batches[0].length, batches.length);
+  async step(batches: readonly B[], learningRate: number): Promise<StepResult> {
+    const programs = this.#programsFor(batches[0], batches.length);
+    const tallies: Tally[] = [];
     let loss = 0;
-    let right = 0;
-    let counted = 0;
-    for (const [i, { tokens, targets }] of batches.entries()) {
-      pass.tokens.write(tokens);
-      pass.targets.write(targets);
-      const program = (i > 0 && pass.next) || pass.first;
+    for (const [i, batch] of batches.entries()) {
+      this.objective.write(programs.placed, batch);
+      this.#drawSeeds(this.optimizer.updates * batches.length + i);
+      const program = (i > 0 && programs.next) || programs.first;
       program.run();
       loss += await program.result.loss.item();
-      const score = scoreOf(await program.result.predicted.read(), targets);
-      right += score.right;
-      counted += score.counted;
+      tallies.push(this.objective.tally(await program.result.predicted.read(), batch));
     }
     const gradientNorm = await this.optimizer.norm();
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) await this.#diverged(loss);
     this.optimizer.update(learningRate);
-    return { loss, accuracy: right / counted, gradientNorm };
+    return { ...scoreOf(loss, tallies), gradientNorm };
   }
 
   free(): void {
-    this.#freePass();
+    this.#freePrograms();
     this.optimizer.free();
-    for (const gradient of this.#gradients.values()) gradient.free();
+    for (const tensor of [...this.#gradients.values(), ...this.#seeds]) tensor.free();
   }
 
-  #passFor(batch: number, length: number, parts: number): Pass {
-    const known = this.#pass;
+  #programsFor(like: Extent & Partial<B>, parts: number): Programs {
+    const { batch, length } = like;
+    const known = this.#programs;
     if (known?.batch === batch && known.length === length && known.parts === parts) return known;
-    this.#freePass();
-    const { device } = this.model;
-    const tokens = device.integers(new Int32Array(batch * length), [batch, length]);
-    const targets = device.integers(new Int32Array(batch * length), [batch, length]);
-    const first = this.#capture(tokens, targets, parts, false);
-    const next = parts > 1 ? this.#capture(tokens, targets, parts, true) : null;
-    this.#pass = { batch, length, parts, tokens, targets, first, next };
-    return this.#pass;
+    this.#freePrograms();
+    const placed = this.objective.place(like);
+    const first = this.#capture(placed, parts, false);
+    const next = parts > 1 ? this.#capture(placed, parts, true) : null;
+    this.#programs = { batch, length, parts, placed, first, next };
+    return this.#programs;
   }
 
-  #capture(tokens: Tensor, targets: Tensor, parts: number, accumulate: boolean): Program<PassResult> {
+  #capture(placed: NamedTensors, parts: number, accumulate: boolean): Program<Pass> {
     const { device, parameters } = this.model;
     const wanted = [...parameters.values()];
     const into = {
       gradients: new Map([...parameters].map(([name, tensor]) => [tensor, this.#gradients.get(name)!])), // one each
       accumulate,
     };
+    const options = this.#seeds.length > 0 ? { seeds: this.#seeds } : {};
     return capture(device, () => {
       let predicted: Tensor | undefined;
       const { value: loss } = gradients(
         wanted,
         () => {
-          const { logits } = this.model.forward(tokens);
-          predicted = argmax(logits);
-          return scale(crossEntropy(logits, targets), 1 / parts);
+          const pass = this.objective.forward(placed, options);
+          ({ predicted } = pass);
+          return scale(pass.loss, 1 / parts);
         },
         into,
       );
@@ -153,11 +166,19 @@ export class Trainer {
     });
   }
 
-  #freePass(): void {
-    if (!this.#pass) return;
-    const { first, next, tokens, targets } = this.#pass;
-    for (const part of [first, next, tokens, targets]) part?.free();
-    this.#pass = null;
+  /** New numbers for the dropout of the run's batch `index`: a function of these alone, so a resumed run draws them too. */
+  #drawSeeds(index: number): void {
+    for (const [branch, tensor] of this.#seeds.entries()) {
+      const source = random(this.#seed, index, branch);
+      tensor.write([source.integer(2 ** 31), source.integer(2 ** 31)]);
+    }
+  }
+
+  #freePrograms(): void {
+    if (!this.#programs) return;
+    const { first, next, placed } = this.#programs;
+    for (const part of [first, next, ...Object.values(placed)]) part?.free();
+    this.#programs = null;
   }
 
   /** Names the first gradient, in the order of the parameters, that is not finite. */
@@ -177,19 +198,4 @@ export class Trainer {
         "Lower the learning rate. The model is as it was before this step.",
     );
   }
-}
-
-/** How many of the positions that have a target were predicted right. */
-export function scoreOf(
-  predicted: ArrayLike<number>,
-  targets: ArrayLike<number>,
-): { right: number; counted: number } {
-  let right = 0;
-  let counted = 0;
-  for (let i = 0; i < targets.length; i++) {
-    if (targets[i] === ignore) continue;
-    counted++;
-    if (predicted[i] === targets[i]) right++;
-  }
-  return { right, counted };
 }

@@ -9,8 +9,9 @@ import { openDevice } from "../../src/node.ts";
 import type { Device } from "../../src/tensor/device.ts";
 import { evaluate } from "../../src/train/evaluate.ts";
 import { type Progress, train, type TrainEvent } from "../../src/train/loop.ts";
+import { tallyOfClasses } from "../../src/train/objective.ts";
 import { schedule } from "../../src/train/schedule.ts";
-import { DivergenceError, scoreOf, Trainer } from "../../src/train/trainer.ts";
+import { DivergenceError, Trainer } from "../../src/train/trainer.ts";
 import { openDevices } from "../devices.ts";
 
 const devices = await openDevices();
@@ -91,7 +92,8 @@ for (const device of devices) {
     const { logits } = model.forward(device.integers(tokens, [2, length]));
     const expected = crossEntropy(logits, device.integers(targets, [2, length]));
     assert.ok(Math.abs(score.loss - (await expected.item())) < 1e-6);
-    assert.equal(score.accuracy, scoreOf(await argmax(logits).read(), targets).right / 2);
+    const { sums } = tallyOfClasses(await argmax(logits).read(), targets);
+    assert.equal(score.accuracy, sums.accuracy! / 2);
   });
 }
 
@@ -132,7 +134,7 @@ test("a run resumed in the middle equals one that never stopped, bit for bit", a
   const stopped = new Trainer(createMamba(device, config, 2));
   const first = await collect(stopped, undefined, 4);
   const { moments, updates } = stopped.optimizer;
-  const resumed = new Trainer(stopped.model, {}, { moments, updates });
+  const resumed = new Trainer(stopped.objective, {}, { moments, updates });
   const second = await collect(resumed, first.progress);
   assert.deepEqual([...first.losses, ...second.losses], whole.losses);
   for (const [name, tensor] of model.parameters) {
@@ -172,8 +174,8 @@ test("aborting ends the run after the step with a checkpoint of that moment", as
 test("the memory plan is counted before the first step and holds", () => {
   const [device] = devices;
   const trainer = new Trainer(createMamba(device, config, 1));
-  const plan = trainer.plan(4, 10);
+  const plan = trainer.plan({ batch: 4, length: 10 });
   assert.equal(plan.parameters, 4 * trainer.model.parameterCount());
   assert.equal(plan.total, plan.parameters + plan.gradients + plan.optimizer + plan.activations);
-  assert.ok(trainer.plan(8, 20).activations > plan.activations);
+  assert.ok(trainer.plan({ batch: 8, length: 20 }).activations > plan.activations);
 });

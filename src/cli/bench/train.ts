@@ -38,7 +38,7 @@ export const train: Topic = {
 function stepCase(device: Device, { config, batch, length }: Setting): Case {
   const model = mamba(config, repeatingParameters(device));
   const trainer = new Trainer(model);
-  const { total: planBytes, activations: activationBytes } = trainer.plan(batch, length);
+  const { total: planBytes, activations: activationBytes } = trainer.plan({ batch, length });
   const data = inductionHeads({ seed: 0, vocabulary: config.vocabulary }).train(0, batch, length);
   const learningRate = 1e-6; // learned by heart, the batch would have gradients so small that they are slow
   return {

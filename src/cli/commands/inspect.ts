@@ -71,7 +71,7 @@ function sayModel({ path, run }: ModelPlace, model: Mamba, terminal: Terminal): 
 /** What training with batches of this shape takes. The plan is made, and nothing is run. */
 function sayPlan(model: Mamba, shape: { batch: number; length: number }, terminal: Terminal): void {
   const trainer = new Trainer(model);
-  const plan = trainer.plan(shape.batch, shape.length);
+  const plan = trainer.plan(shape);
   trainer.free();
   const { device } = model;
   terminal.say(
