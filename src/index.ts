@@ -69,17 +69,45 @@ export {
 export { S4Block } from "./models/s4Block.ts";
 export { type MaskOptions, type SequenceConfig, SequenceModel } from "./models/sequenceModel.ts";
 
+export { ErrorSum, type ForecastErrors, naiveScale, seasonalNaive } from "./math/forecastErrors.ts";
 export { type Random, random } from "./math/random.ts";
 export { type Batch, ignore, type Task } from "./data/task.ts";
 export type { LabelledBatch, LabelledTask } from "./data/labelled.ts";
 export type { SignalBatch, SignalTask } from "./data/signal.ts";
 export { adding } from "./data/adding.ts";
+export {
+  type ClassificationConfig,
+  type ClassificationTask,
+  classificationTask,
+} from "./data/classification.ts";
 export { copying } from "./data/copying.ts";
+export { columnOf, isNumeric, mostCsvBytes, numberIn, readCsv } from "./data/csv.ts";
 export { delay } from "./data/delay.ts";
+export {
+  Feed,
+  fitView,
+  forecastTask,
+  normalizations,
+  type Parts,
+  type View,
+  type Windows,
+  windowsOf,
+} from "./data/forecasting.ts";
+export { type IdxArray, readIdx } from "./data/idx.ts";
 export { inductionHeads } from "./data/inductionHeads.ts";
+export {
+  imageSequences,
+  type LabelledFile,
+  type LabelledSequence,
+  type LabelledSequences,
+  type LongFormat,
+  readLabelledFiles,
+  readLongFormat,
+} from "./data/labelledSequences.ts";
 export { listOps, listOpsTokens } from "./data/listOps.ts";
 export { reconstruct } from "./data/reconstruct.ts";
 export { selectiveCopying } from "./data/selectiveCopying.ts";
+export { fitScaling, readSeries, type Scaling, type Series } from "./data/series.ts";
 export { textTask } from "./data/text.ts";
 export { whiteSignal } from "./data/whiteSignal.ts";
 export { decode as decodeBytes, encode as encodeBytes, Utf8Stream } from "./text/bytes.ts";

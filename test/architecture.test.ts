@@ -11,7 +11,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ops: ["math", "tensor"],
   backends: ["tensor"],
   models: ["math", "tensor", "ops"],
-  data: ["math", "text"],
+  data: ["math", "text", "tensor"], // of tensor the errors
   checkpoint: ["tensor", "models"],
   train: ["math", "tensor", "ops", "models", "checkpoint", "data"],
   generate: ["math", "tensor", "models", "text", "checkpoint"],
