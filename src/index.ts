@@ -27,6 +27,7 @@ export { causalConv1d, type CausalConv1dOptions } from "./ops/causalConv1d.ts";
 export { crossEntropy, type CrossEntropyOptions } from "./ops/crossEntropy.ts";
 export { dropout } from "./ops/dropout.ts";
 export { embedding } from "./ops/embedding.ts";
+export { fftConv, type FftConvOptions } from "./ops/fftConv.ts";
 export { clipFactor, type ClipOptions, sumOfSquares } from "./ops/gradientNorm.ts";
 export { layerNorm } from "./ops/layerNorm.ts";
 export { matmul, type Transposes } from "./ops/matmul.ts";

@@ -18,6 +18,32 @@ export function scanFlops(states: number, pass: "forward" | "backward"): number 
   return 2 * states * (pass === "forward" ? scanForward : scanBackward);
 }
 
+/**
+ * A complex Fourier transform of n numbers in fused multiply-adds alone: six a butterfly of two numbers, log₂ n times
+ * (Linzer & Feig 1993); two flops each.
+ */
+function transformFlops(n: number): number {
+  return 6 * n * Math.log2(n);
+}
+
+/**
+ * Convolutions of `sequences` by `filters`, both of `length`, whose 2 · length real numbers are as many complex ones as
+ * the length (fft.h). Forward: there, a product of four instructions, and back; and there for each filter. Backward: u
+ * and dy there, two products and du back; and for each filter there, and back for its gradient.
+ */
+export function convolutionFlops(
+  sequences: number,
+  filters: number,
+  length: number,
+  pass: "forward" | "backward",
+): number {
+  const transform = transformFlops(length);
+  const product = 2 * 4 * length;
+  return pass === "forward"
+    ? sequences * (2 * transform + product) + filters * transform
+    : sequences * (3 * transform + 2 * product) + filters * 2 * transform;
+}
+
 /** Weights of the matrix products of all blocks of a Mamba: one multiply-add of each per token. */
 export function blockWeights({ dModel, expand, dState, dtRank, layers }: MambaConfig): number {
   const dInner = expand * dModel;

@@ -1,5 +1,6 @@
 import { conv } from "./conv.ts";
 import { decode } from "./decode.ts";
+import { fft } from "./fft.ts";
 import { gemm } from "./gemm.ts";
 import { gemv } from "./gemv.ts";
 import { memory } from "./memory.ts";
@@ -16,6 +17,7 @@ export const topics: Readonly<Record<string, Topic>> = {
   gemv,
   conv,
   scan,
+  fft,
   decode,
   prefill,
   train,

@@ -7,6 +7,7 @@ import { crossEntropy } from "./crossEntropy.ts";
 import { dropout } from "./dropout.ts";
 import { embedding } from "./embedding.ts";
 import { clipFactor, sumOfSquares } from "./gradientNorm.ts";
+import { fftConv } from "./fftConv.ts";
 import { fmaProbe, readProbe } from "./probe.ts";
 import { reduceSets } from "./reduce.ts";
 import { layerNorm, rmsNorm } from "./rmsNorm.ts";
@@ -40,6 +41,7 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   clipFactor,
   matmul,
   causalConv1d,
+  fftConv,
   selectiveScan,
   readProbe,
   fmaProbe,
