@@ -71,6 +71,46 @@ export { S4Block } from "./models/s4Block.ts";
 export { type MaskOptions, type SequenceConfig, SequenceModel } from "./models/sequenceModel.ts";
 
 export { ErrorSum, type ForecastErrors, naiveScale, seasonalNaive } from "./math/forecastErrors.ts";
+export {
+  exponentialWeight,
+  fourierBasis,
+  lagTBasis,
+  legSBasis,
+  legSHistoryBasis,
+  legTBasis,
+  lmuBasis,
+  recall,
+  windowWeight,
+} from "./math/basis.ts";
+export { asReal, withConjugates } from "./math/complex.ts";
+export { bilinearComplex, s4dInv, s4dInv2, s4dLin, s4dQuad, s4dReal, zohComplex } from "./math/diagonal.ts";
+export { backwardEuler, bilinear, type Discrete, euler, gbt, zoh } from "./math/discretize.ts";
+export { type Eigen, generalEigen, skewEigen } from "./math/eigen.ts";
+export { cauchyFilter, naiveFilter, recoveredC, truncatedC, vandermondeFilter } from "./math/filter.ts";
+export {
+  fourier,
+  fourierDecay,
+  fourierNormal,
+  generalizedLagT,
+  lagT,
+  legS,
+  legSNormal,
+  legT,
+  lmu,
+  type System,
+} from "./math/hippo.ts";
+export {
+  denseOf,
+  type Dplr,
+  dplr,
+  dplrMatrix,
+  legSEigenvectors,
+  type Measure,
+  measures,
+  type Nplr,
+  nplr,
+} from "./math/nplr.ts";
+export { legSDiscrete, type LegSRule, legSStepper, projectLegS, remember } from "./math/projection.ts";
 export { type Random, random } from "./math/random.ts";
 export { type Batch, ignore, type Task } from "./data/task.ts";
 export type { LabelledBatch, LabelledTask } from "./data/labelled.ts";

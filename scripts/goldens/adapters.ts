@@ -1,21 +1,37 @@
 import type { Adapter } from "./adapter.ts";
 import { adamwSteps } from "./adamw.ts";
+import { annotatedS4d, annotatedS4Dplr } from "./annotatedS4.ts";
 import { causalConv1dCase } from "./causalConv1d.ts";
 import { discretizeDense } from "./discretizeDense.ts";
 import { discretizeDiag } from "./discretizeDiag.ts";
+import { hippoLegSScale } from "./hippoLegSScale.ts";
+import { hippoLti } from "./hippoLti.ts";
+import { hippoTransition } from "./hippoTransition.ts";
 import { mambaLm } from "./mambaLm.ts";
 import { mambaTrain } from "./mambaTrain.ts";
+import { nplrCase } from "./nplr.ts";
+import { s4dInit } from "./s4dInit.ts";
 import { selectiveScanCase } from "./selectiveScan.ts";
 import { selectiveStateUpdate } from "./selectiveStateUpdate.ts";
+import { vandermondeCauchy } from "./vandermondeCauchy.ts";
 
 /** The adapter of each kind of golden case. A kind that is not listed is reported as not covered. */
 export const adapters: Readonly<Record<string, Adapter>> = {
   adamw: adamwSteps,
+  annotated_s4_dplr: annotatedS4Dplr,
+  annotated_s4d_kernel: annotatedS4d,
   causal_conv1d: causalConv1dCase,
   discretize_dense: discretizeDense,
   discretize_diag: discretizeDiag,
+  hippo_legs_scale: hippoLegSScale,
+  hippo_legt_lmu: hippoLti,
+  hippo_lti: hippoLti,
+  hippo_transition: hippoTransition,
   mamba_lm: mambaLm,
   mamba_train: mambaTrain,
+  nplr: nplrCase,
+  s4d_init: s4dInit,
   selective_scan: selectiveScanCase,
   selective_state_update: selectiveStateUpdate,
+  vandermonde_cauchy: vandermondeCauchy,
 };

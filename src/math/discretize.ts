@@ -1,4 +1,4 @@
-import { expm, identity, matmul, solve } from "./linalg.ts";
+import { expm, identity, matmul, solve, transpose } from "./linalg.ts";
 
 /**
  * From continuous to discrete: x′ = A x + B u becomes x_k = Ā x_{k−1} + B̄ u_k, one function per rule.
@@ -192,10 +192,6 @@ function transformDiagonal(
 function identityPlus(A: Float64Array, c: number): Float64Array {
   const I = identity(Math.sqrt(A.length));
   return I.map((x, i) => x + c * A[i]);
-}
-
-function transpose(A: Float64Array, N: number): Float64Array {
-  return A.map((_, i) => A[(i % N) * N + Math.floor(i / N)]);
 }
 
 function dot(x: Float64Array, y: Float64Array): number {

@@ -32,6 +32,25 @@ export function matmul(X: Float64Array, Y: Float64Array, inner: number): Float64
   return product;
 }
 
+/** Aᵀ of A (rows, columns). */
+export function transpose(A: Float64Array, columns: number): Float64Array {
+  const rows = A.length / columns;
+  return A.map((_, i) => A[(i % rows) * columns + Math.floor(i / rows)]);
+}
+
+/** Aᵏ of A (N, N) for a whole k ≥ 0, in log₂ k squarings. @throws RangeError for another k, or A that is not square. */
+export function power(A: Float64Array, k: number): Float64Array {
+  const N = order("power", A);
+  if (!(Number.isInteger(k) && k >= 0))
+    throw new RangeError(`power: k must be a whole number ≥ 0, got ${k}.`);
+  let product = identity(N);
+  for (let square = A; k > 0; k = Math.floor(k / 2)) {
+    if (k % 2 === 1) product = matmul(product, square, N);
+    if (k > 1) square = matmul(square, square, N);
+  }
+  return product;
+}
+
 /**
  * X with A X = B, for A (N, N) and B (N, columns): Gaussian elimination with partial pivoting
  * (Golub & Van Loan, Matrix Computations, 4th ed., algorithm 3.4.1), then back substitution.

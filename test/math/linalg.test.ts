@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { expm, identity, matmul, solve } from "../../src/math/linalg.ts";
+import { expm, identity, matmul, power, solve, transpose } from "../../src/math/linalg.ts";
 
 /** Rounding of a few dozen operations on numbers near 1. */
 const TOLERANCE = 1e-12;
@@ -121,6 +121,33 @@ test("expm refuses numbers that are not finite instead of squaring forever", () 
     name: "RangeError",
     message: "expm: A must be a square matrix (N, N) with N ≥ 1, got 3 numbers.",
   });
+});
+
+test("transpose turns rows into columns, and back", () => {
+  const A = Float64Array.of(1, 2, 3, 4, 5, 6);
+  assert.deepEqual([...transpose(A, 3)], [1, 4, 2, 5, 3, 6]);
+  assert.deepEqual(transpose(transpose(A, 3), 2), A);
+});
+
+test("power is a product of k factors, and none of them is I", () => {
+  fc.assert(
+    fc.property(square, fc.integer({ min: 0, max: 6 }), (entries, k) => {
+      const N = Math.sqrt(entries.length);
+      const A = entries.map((x) => x / (2 * N));
+      let product = identity(N);
+      for (let i = 0; i < k; i++) product = matmul(product, A, N);
+      assertClose(power(A, k), product, TOLERANCE);
+    }),
+  );
+});
+
+test("power refuses a k that is not whole or below 0", () => {
+  for (const k of [-1, 0.5]) {
+    assert.throws(() => power(identity(2), k), {
+      name: "RangeError",
+      message: `power: k must be a whole number ≥ 0, got ${k}.`,
+    });
+  }
 });
 
 function assertClose(actual: Float64Array, expected: Float64Array, tolerance: number): void {
