@@ -2,7 +2,7 @@
 // the old C); blocks of inner keep the chain in C. So no bit depends on blocks, tasks, or the number of rows.
 //
 // A task owns a block of C. Its tiles read A as it lies, and B from panels of tileColumns that a pass before packs for
-// all tasks, transposed or not, a chunk of columns at a time. Small products read B as it lies as well, and a few rows
+// all tasks, transposed or not, a chunk of columns and of inner at a time. Small products read B as it lies as well, and a few rows
 // are swept (matmulSweep.h).
 #include "matmul.h"
 #include "matmulSweep.h"
@@ -10,39 +10,46 @@
 
 enum { SWEEP_ROWS, AS_IT_LIES, PANELS };
 
-// How a product is cut, which matmul.ts must know too. Columns come in units: `columnBlocks` of each matrix.
+// How a product is cut, which matmul.ts must know too. Columns come in units: `columnBlocks` of each matrix. A chunk is
+// some units, over a part of inner: `innerChunks` chunks follow each other on the same units.
 typedef struct {
   int kind, rowBlocks, columnBlocks;
-  int unitsPerChunk, chunks;
+  int unitsPerChunk, innerChunks;
   int64_t unitFloats;  // of packed panels
 } Grid;
 
 static Grid gridOf(const Product* p) {
-  const int narrow = p->columns <= 512;
+  const int narrow = p->columns <= 512, small = p->columns <= 128 || (narrow && p->inner <= 1024);
   if (p->rows <= (narrow ? 4 : 8) && !p->transposeB) {
     const int most = p->columns > 8192 ? ceilDiv(p->columns, 2048) : p->columns > 2048 ? 4 : 2;
     const int columnBlocks = MIN(ceilDiv(p->columns, 64), most);
     return (Grid){SWEEP_ROWS, 1, columnBlocks, p->batch * columnBlocks, 1, 0};
   }
   int rowBlocks = ceilDiv(p->rows, mostRows), columnBlocks = ceilDiv(p->columns, mostColumns);
-  if (p->batch * rowBlocks * columnBlocks < 4) {
-    columnBlocks = MIN(ceilDiv(p->columns, 64), ceilDiv(4, p->batch * rowBlocks));
-  }
-  if (p->batch * rowBlocks * columnBlocks < 4) {
-    rowBlocks = MIN(ceilDiv(p->rows, 32), ceilDiv(4, p->batch * columnBlocks));
-  }
-  if (p->rows <= (narrow ? 512 : 48) && !p->transposeB) {
+  if (p->rows <= (small ? 512 : 48) && !p->transposeB) {
+    if (p->batch * rowBlocks * columnBlocks < 4) {
+      columnBlocks = MIN(ceilDiv(p->columns, 64), ceilDiv(4, p->batch * rowBlocks));
+    }
+    if (p->batch * rowBlocks * columnBlocks < 4) {
+      rowBlocks = MIN(ceilDiv(p->rows, 32), ceilDiv(4, p->batch * columnBlocks));
+    }
     return (Grid){AS_IT_LIES, rowBlocks, columnBlocks, p->batch * columnBlocks, 1, 0};
   }
-  const int64_t unitFloats = (int64_t)ceilDiv(ceilDiv(p->columns, tileColumns), columnBlocks) * tileColumns * p->inner;
-  const int unitsPerChunk = MIN(p->batch * columnBlocks, MAX(1, (int)(chunkFloats / unitFloats)));
-  const int chunks = ceilDiv(p->batch * columnBlocks, unitsPerChunk);
-  return (Grid){PANELS, rowBlocks, columnBlocks, unitsPerChunk, chunks, unitFloats};
+  const int units = p->batch * columnBlocks, innerChunks = ceilDiv(p->inner, outerBlock);
+  const int longest = ceilDiv(p->inner, innerChunks);
+  const int64_t unitFloats = (int64_t)ceilDiv(ceilDiv(p->columns, tileColumns), columnBlocks) * tileColumns * longest;
+  const int unitsPerChunk = MIN(units, MAX(1, (int)(chunkFloats / unitFloats)));
+  if (unitsPerChunk * rowBlocks < 8) rowBlocks = MIN(ceilDiv(p->rows, 24), ceilDiv(8, unitsPerChunk));
+  return (Grid){PANELS, rowBlocks, columnBlocks, unitsPerChunk, innerChunks, unitFloats};
 }
 
 INLINE Span unitsOf(const Product* p, const Grid* grid, int chunk) {
-  const int units = p->batch * grid->columnBlocks;
-  return (Span){MIN(units, chunk * grid->unitsPerChunk), MIN(units, (chunk + 1) * grid->unitsPerChunk)};
+  const int units = p->batch * grid->columnBlocks, from = chunk / grid->innerChunks * grid->unitsPerChunk;
+  return (Span){MIN(units, from), MIN(units, from + grid->unitsPerChunk)};
+}
+
+INLINE Span innerOf(const Product* p, const Grid* grid, int chunk) {
+  return part(p->inner, grid->innerChunks, chunk % grid->innerChunks);
 }
 
 INLINE Span columnsOf(const Product* p, const Grid* grid, int unit) {
@@ -52,16 +59,17 @@ INLINE Span columnsOf(const Product* p, const Grid* grid, int unit) {
 
 INLINE int packTasks(const Product* p, const Grid* grid, int chunk) {
   const Span units = unitsOf(p, grid, chunk);
-  return grid->kind == PANELS ? (units.to - units.from) * ceilDiv(p->inner, innerBlock) : 0;
+  return grid->kind == PANELS ? (units.to - units.from) * packParts : 0;
 }
 
-// Task: the panels of one unit, for a part of inner.
+// Task: the panels of one unit, for a part of the chunk's inner.
 static void packTask(const Product* p, const Grid* grid, int chunk, int task, float* panels) {
-  const int parts = ceilDiv(p->inner, innerBlock), slot = task / parts, unit = unitsOf(p, grid, chunk).from + slot;
+  const int slot = task / packParts, unit = unitsOf(p, grid, chunk).from + slot;
   const float* B = p->B + (int64_t)(unit / grid->columnBlocks) * p->inner * p->columns;
-  const Span k = part(p->inner, parts, task % parts);
-  float* to = panels + slot * grid->unitFloats + (int64_t)k.from * tileColumns;
-  packColumns(p, B, k, columnsOf(p, grid, unit), to, (int64_t)p->inner * tileColumns);
+  const Span K = innerOf(p, grid, chunk), within = part(K.to - K.from, packParts, task % packParts);
+  float* to = panels + slot * grid->unitFloats + (int64_t)within.from * tileColumns;
+  const Span k = {K.from + within.from, K.from + within.to};
+  packColumns(p, B, k, columnsOf(p, grid, unit), to, (int64_t)(K.to - K.from) * tileColumns);
 }
 
 INLINE int blockTasks(const Product* p, const Grid* grid, int chunk) {
@@ -74,8 +82,12 @@ static void blockTask(const Product* p, const Grid* grid, int chunk, int task, c
   const int slot = task / grid->rowBlocks, unit = unitsOf(p, grid, chunk).from + slot;
   const int batch = unit / grid->columnBlocks;
   const Span rows = part(p->rows, grid->rowBlocks, task % grid->rowBlocks), columns = columnsOf(p, grid, unit);
-  if (grid->kind == SWEEP_ROWS) sweepBlock(p, batch, columns);
-  else block(p, batch, rows, columns, grid->kind == PANELS ? panels + slot * grid->unitFloats : 0, scratch);
+  if (grid->kind == SWEEP_ROWS) {
+    sweepBlock(p, batch, columns);
+  } else {
+    const float* own = grid->kind == PANELS ? panels + slot * grid->unitFloats : 0;
+    block(p, batch, rows, columns, innerOf(p, grid, chunk), own, scratch);
+  }
 }
 
 // A pass over several products, whose tasks follow each other. Passes 2c and 2c + 1 pack and multiply chunk c; if no

@@ -6,12 +6,13 @@ enum {
   tileRows = VB == 64 ? 12 : VB == 32 ? 6 : 4,  // V8 has 15 vector registers: 4 x 2 accumulators
   tileColumns = 2 * LANES,
   innerBlock = 256,  // steps of a tile: its panel of B stays in L1
-  outerBlock = 512,  // steps between two visits of a tile: the rows of A stay in L2
+  outerBlock = 512,  // steps between two visits of a tile, and at most of a chunk: the rows of A stay in L2
   mostRows = 96,     // of a block of C
   mostColumns = 512,
   packedPitch = mostRows + 16,
   edgeFloats = mostRows * tileColumns,
-  chunkFloats = 1 << 20,  // of packed panels, unless one unit needs more
+  packParts = 4,          // of the panels of a unit, packed by different threads
+  chunkFloats = 1 << 20,  // of packed panels
   threadFloats = outerBlock * packedPitch + edgeFloats + (innerBlock + LANES) * tileColumns,
 };
 

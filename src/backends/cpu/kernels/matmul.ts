@@ -49,47 +49,66 @@ interface Grid {
   /** Units of columns, in all matrices of the batch. */
   readonly units: number;
   readonly unitsPerChunk: number;
+  /** Chunks of inner, one after the other on the same units. */
+  readonly innerChunks: number;
   /** Floats of the packed panels of one unit; 0 if this product needs no panels. */
   readonly unitFloats: number;
 }
 
-const [innerBlock, outerBlock, mostRows, mostColumns, chunkFloats] = [256, 512, 96, 512, 2 ** 20];
+const [innerBlock, outerBlock, mostRows, mostColumns, packParts, chunkFloats] = [
+  256,
+  512,
+  96,
+  512,
+  4,
+  2 ** 20,
+];
 
 function gridOf({ batch, rows, inner, columns, transposeB }: Product, { lanes }: Machine): Grid {
   const narrow = columns <= 512;
+  const small = columns <= 128 || (narrow && inner <= 1024);
   if (rows <= (narrow ? 4 : 8) && !transposeB) {
     const most = columns > 8192 ? Math.ceil(columns / 2048) : columns > 2048 ? 4 : 2;
     const units = batch * Math.min(Math.ceil(columns / 64), most);
-    return { rowBlocks: 1, units, unitsPerChunk: units, unitFloats: 0 };
+    return { rowBlocks: 1, units, unitsPerChunk: units, innerChunks: 1, unitFloats: 0 };
   }
   let rowBlocks = Math.ceil(rows / mostRows);
   let columnBlocks = Math.ceil(columns / mostColumns);
-  if (batch * rowBlocks * columnBlocks < 4) {
-    columnBlocks = Math.min(Math.ceil(columns / 64), Math.ceil(4 / (batch * rowBlocks)));
-  }
-  if (batch * rowBlocks * columnBlocks < 4) {
-    rowBlocks = Math.min(Math.ceil(rows / 32), Math.ceil(4 / (batch * columnBlocks)));
+  if (rows <= (small ? 512 : 48) && !transposeB) {
+    if (batch * rowBlocks * columnBlocks < 4) {
+      columnBlocks = Math.min(Math.ceil(columns / 64), Math.ceil(4 / (batch * rowBlocks)));
+    }
+    if (batch * rowBlocks * columnBlocks < 4) {
+      rowBlocks = Math.min(Math.ceil(rows / 32), Math.ceil(4 / (batch * columnBlocks)));
+    }
+    const units = batch * columnBlocks;
+    return { rowBlocks, units, unitsPerChunk: units, innerChunks: 1, unitFloats: 0 };
   }
   const units = batch * columnBlocks;
-  if (rows <= (narrow ? 512 : 48) && !transposeB) {
-    return { rowBlocks, units, unitsPerChunk: units, unitFloats: 0 };
-  }
+  const innerChunks = Math.ceil(inner / outerBlock);
   const tileColumns = 2 * lanes;
-  const unitFloats = Math.ceil(Math.ceil(columns / tileColumns) / columnBlocks) * tileColumns * inner;
+  const panels = Math.ceil(Math.ceil(columns / tileColumns) / columnBlocks);
+  const unitFloats = panels * tileColumns * Math.ceil(inner / innerChunks);
   const unitsPerChunk = Math.min(units, Math.max(1, Math.floor(chunkFloats / unitFloats)));
-  return { rowBlocks, units, unitsPerChunk, unitFloats };
+  if (unitsPerChunk * rowBlocks < 8) {
+    rowBlocks = Math.min(Math.ceil(rows / 24), Math.ceil(8 / unitsPerChunk));
+  }
+  return { rowBlocks, units, unitsPerChunk, innerChunks, unitFloats };
 }
 
 function passesOf(symbol: string, products: readonly Product[], machine: Machine): Pass[] {
   const grids = products.map((product) => ({ ...product, ...gridOf(product, machine) }));
   const unitsIn = (grid: Grid, chunk: number) =>
-    Math.max(0, Math.min(grid.unitsPerChunk, grid.units - chunk * grid.unitsPerChunk));
-  const chunks = Math.max(...grids.map(({ units, unitsPerChunk }) => Math.ceil(units / unitsPerChunk)));
+    Math.max(
+      0,
+      Math.min(grid.unitsPerChunk, grid.units - Math.floor(chunk / grid.innerChunks) * grid.unitsPerChunk),
+    );
+  const chunks = Math.max(
+    ...grids.map(({ units, unitsPerChunk, innerChunks }) => Math.ceil(units / unitsPerChunk) * innerChunks),
+  );
   const packs = grids.some(({ unitFloats }) => unitFloats > 0);
   return Array.from({ length: chunks }, (_, chunk) => {
-    const packing = grids.map((grid) =>
-      grid.unitFloats > 0 ? unitsIn(grid, chunk) * Math.ceil(grid.inner / innerBlock) : 0,
-    );
+    const packing = grids.map((grid) => (grid.unitFloats > 0 ? unitsIn(grid, chunk) * packParts : 0));
     const blocks = grids.map((grid) => unitsIn(grid, chunk) * grid.rowBlocks);
     return [...(packs ? [sum(packing)] : []), sum(blocks)].map((tasks) => ({ symbol, tasks }));
   }).flat();

@@ -140,17 +140,18 @@ static void copyRows(float* to, int64_t pitchTo, const float* from, int64_t pitc
   }
 }
 
-// Rows i and columns j of C, from the packed panels of these columns of B, or (panels = 0) from B as it lies.
-static void block(const Product* p, int batch, Span i, Span j, const float* panels, float* scratch) {
+// Rows i and columns j of C, through the steps `all` of inner, from the packed panels of these columns and steps of B,
+// or (panels = 0) from B as it lies.
+static void block(const Product* p, int batch, Span i, Span j, Span all, const float* panels, float* scratch) {
   const float* A = p->A + (int64_t)batch * p->rows * p->inner;
   const float* B = p->B + (int64_t)batch * p->inner * p->columns;
   float* C = p->C + ((int64_t)batch * p->rows + i.from) * p->columns;
   float *edge = scratch + outerBlock * packedPitch, *lastPanel = edge + edgeFloats;
-  const int rows = i.to - i.from, packed = p->transposeA && p->rows > 256;
-  const int outerBlocks = ceilDiv(p->inner, panels ? outerBlock : innerBlock);
+  const int rows = i.to - i.from, packed = p->transposeA && p->rows >= 256;
+  const int outerBlocks = panels ? 1 : ceilDiv(all.to - all.from, innerBlock);
   Stack s = {.rows = rows, .panels = ceilDiv(rows, tileRows)};
   for (int outer = 0; outer < outerBlocks; outer++) {
-    const Span K = part(p->inner, outerBlocks, outer);
+    const Span steps = part(all.to - all.from, outerBlocks, outer), K = {all.from + steps.from, all.from + steps.to};
     const int innerBlocks = ceilDiv(K.to - K.from, innerBlock);
     if (packed) packRows(p, A, K, i, scratch);
     for (int x = j.from; x < j.to; x += tileColumns) {
@@ -158,13 +159,13 @@ static void block(const Product* p, int batch, Span i, Span j, const float* pane
       s.c = whole ? C + x : edge;
       s.pitchC = whole ? p->columns : tileColumns;
       s.stepB = asItLies ? p->columns : tileColumns;
-      if (!whole && (outer > 0 || p->accumulate)) copyRows(edge, tileColumns, C + x, p->columns, rows, n);
+      if (!whole && (K.from > 0 || p->accumulate)) copyRows(edge, tileColumns, C + x, p->columns, rows, n);
       for (int inner = 0; inner < innerBlocks; inner++) {
         const Span within = part(K.to - K.from, innerBlocks, inner), k = {K.from + within.from, K.from + within.to};
         s.steps = k.to - k.from;
         s.fresh = k.from == 0 && !p->accumulate;
         if (asItLies) s.b = B + (int64_t)k.from * p->columns + x;
-        else if (panels) s.b = panels + (int64_t)(x - j.from) * p->inner + (int64_t)k.from * tileColumns;
+        else if (panels) s.b = panels + (int64_t)(x - j.from) * (K.to - K.from) + (int64_t)within.from * tileColumns;
         else packColumns(p, B, k, (Span){x, j.to}, lastPanel, 0), s.b = lastPanel;
         if (!p->transposeA) s.a = A + (int64_t)i.from * p->inner + k.from, s.strideA = p->inner;
         else if (packed) s.a = scratch + within.from * packedPitch, s.strideA = packedPitch;
