@@ -88,7 +88,9 @@ export async function evaluate<Options>(
   for (const name of op.updates ?? []) found.set(name, await given[op.inputs.indexOf(name)]!.read());
   if (op.backward === undefined) return found;
 
-  const weights = outputs.map((shape, i) => (graded?.[i] === false ? null : waves(device, shape, Math.cos)));
+  const weights = outputs.map((shape, i) =>
+    graded?.[i] === false || op.saved?.includes(op.outputs[i]) ? null : waves(device, shape, Math.cos),
+  );
   const grads = inputs.map((input) =>
     input && !input.integer ? waves(device, input.shape, Math.sin) : null,
   );

@@ -55,11 +55,11 @@ function runLoops(call: Call, resolve: (buffer: Buffer) => Numbers): void {
   const { op, sizes, accumulate } = call;
   const inputs = call.inputs.map((buffer) => buffer && resolve(buffer));
   if (call.pass === "forward") {
-    const outputs = call.outputs.map((buffer) => resolve(buffer!).fill(0)); // every output of a forward call exists
+    const outputs = call.outputs.filter((buffer) => buffer !== null).map((buffer) => resolve(buffer).fill(0));
     op.forward(inputs, outputs, sizes);
     return;
   }
-  const outputs = call.outputs.map((buffer) => resolve(buffer!)); // as above
+  const outputs = call.outputs.map((buffer) => resolve(buffer!)); // made under a tape, every output exists
   const outputGrads = call.outputGrads.map((buffer, i) => (buffer ? resolve(buffer) : zerosLike(outputs[i])));
   const inputGrads = call.inputGrads.map((buffer, i) => {
     if (buffer === null) return zerosLike(inputs[i] ?? new Float64Array(0));

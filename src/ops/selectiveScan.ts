@@ -5,6 +5,9 @@ import type { Tensor } from "../tensor/tensor.ts";
 
 const who = "selectiveScan";
 
+/** Steps between two states that are kept for backward. As in selectiveScan.h. */
+const chunkSteps = 16;
+
 /**
  * Selective scan: the input-dependent recurrence of Mamba (Gu & Dao 2023, Algorithm 2), with all that the Mamba block
  * puts around it (its Figure 3), so that nothing of size (batch, length, dInner, dState) is ever stored.
@@ -18,6 +21,7 @@ const who = "selectiveScan";
  *   B, C           (batch, length, groups, dState)        channel d reads group ⌊d groups / dInner⌋
  *   D, Δbias       (dInner)
  *   state, h[L−1]  (batch, dState, dInner)
+ *   chunks         (batch, ⌈length / 16⌉, dState, dInner)  h before steps 0, 16, 32, …: from them backward recomputes
  *   resets         (batch, length)                        not 0: a document begins, h[t−1] counts as 0
  *
  * A is discretized by zero-order hold and B by Euler, as in the official code.
@@ -25,7 +29,8 @@ const who = "selectiveScan";
 export const selectiveScanOp = defineOp<{ softplus: boolean }>({
   name: who,
   inputs: ["u", "delta", "A", "B", "C", "D", "z", "deltaBias", "state", "resets"],
-  outputs: ["y", "state"],
+  outputs: ["y", "state", "chunks"],
+  saved: ["chunks"],
   integers: ["resets"],
 
   shapes(inputs, { softplus }) {
@@ -50,25 +55,30 @@ export const selectiveScanOp = defineOp<{ softplus: boolean }>({
     if (resets) expectShape(who, "resets", resets, { batch, length });
     return {
       sizes: { batch, length, dInner, dState, groups, softplus: softplus ? 1 : 0 },
-      outputs: [u, [batch, dState, dInner]],
+      outputs: [u, [batch, dState, dInner], [batch, Math.ceil(length / chunkSteps), dState, dInner]],
     };
   },
 
   // h is kept in the output state, in its precision: so a sequence cut into chunks gives the same bits.
-  forward(inputs, [y, h], sizes) {
+  forward(inputs, outputs, sizes) {
+    const [y, h, chunks] = outputs as [Numbers, Numbers, Numbers?];
     const [u, , A, B, C] = inputs as readonly Numbers[]; // these are not optional
     const [, , , , , D, z, , state, resets] = inputs;
-    const { dInner, dState } = sizes;
+    const { length, dInner, dState } = sizes;
     eachChannel(sizes, (b, d, atStep, atGroup) => {
       const nd = (n: number) => (b * dState + n) * dInner + d;
       for (let n = 0; n < dState; n++) h[nd(n)] = state ? state[nd(n)] : 0;
-      for (let t = 0; t < sizes.length; t++) {
+      for (let t = 0; t < length; t++) {
+        if (chunks && t % chunkSteps === 0) {
+          const chunk = b * Math.ceil(length / chunkSteps) + t / chunkSteps;
+          for (let n = 0; n < dState; n++) chunks[(chunk * dState + n) * dInner + d] = h[nd(n)];
+        }
         const td = atStep(t);
         const tn = atGroup(t);
         const step = stepSize(inputs, sizes, td, d).value;
         let sum = D ? D[d] * u[td] : 0;
         for (let n = 0; n < dState; n++) {
-          const before = resets?.[b * sizes.length + t] ? 0 : h[nd(n)];
+          const before = resets?.[b * length + t] ? 0 : h[nd(n)];
           h[nd(n)] = Math.exp(step * A[n * dInner + d]) * before + step * B[tn + n] * u[td];
           sum += C[tn + n] * h[nd(n)];
         }

@@ -14,8 +14,8 @@ export interface Buffer {
 export type MaybeBuffer = Buffer | null;
 
 /**
- * One op applied to buffers. In the order of the op's own names; null is an optional input that was not given,
- * or a gradient that nobody asked for (for an output gradient: zero).
+ * One op applied to buffers. In the order of the op's own names; null is an optional input that was not given, an
+ * output that no backward will read, or a gradient that nobody asked for (for an output gradient: zero).
  */
 export interface Call {
   readonly op: Op;

@@ -1,5 +1,5 @@
 import type { Dtype, Numbers } from "./backend.ts";
-import { deviceOf } from "./device.ts";
+import { type Device, deviceOf } from "./device.ts";
 import type { Shape } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -27,6 +27,8 @@ export interface Op<Options = unknown> {
   readonly outputs: readonly string[];
   /** Inputs that are i32; all others are floats. */
   readonly integers?: readonly string[];
+  /** Outputs that only `backward` reads, the last ones: made only while gradients are wanted, and without one. */
+  readonly saved?: readonly string[];
   /** Inputs that `forward` changes in place. Such an op has no backward. */
   readonly updates?: readonly string[];
   /** The output is the input under another shape: no forward runs, no memory moves. */
@@ -47,7 +49,7 @@ export function defineOp<Options>(op: Op<Options>): Op<Options> {
   return op;
 }
 
-/** Runs `op` on tensors of one device and returns all its outputs. Null stands for an optional input left out. */
+/** Runs `op` on tensors of one device and returns the outputs it makes. Null stands for an optional input left out. */
 export function apply<Options>(
   op: Op<Options>,
   inputs: readonly (Tensor | null)[],
@@ -60,14 +62,14 @@ export function apply<Options>(
   );
   const results = op.alias
     ? outputs.map((shape, i) => inputs[i]!.reshaped(shape)) // an alias op has as many inputs as outputs
-    : outputs.map((shape, i) => device.empty(shape, dtypes?.[i]));
+    : outputs.slice(0, madeOutputs(op, device)).map((shape, i) => device.empty(shape, dtypes?.[i]));
   if (!op.alias) {
     device.run({
       op,
       pass: "forward",
       sizes,
       inputs: inputs.map((input) => input?.buffer ?? null),
-      outputs: results.map((result) => result.buffer),
+      outputs: outputs.map((_, i) => results[i]?.buffer ?? null),
       outputGrads: [],
       inputGrads: [],
       accumulate: [],
@@ -75,4 +77,8 @@ export function apply<Options>(
   }
   device.tape?.push({ op, sizes, inputs, outputs: results });
   return results;
+}
+
+function madeOutputs<Options>({ outputs, saved = [] }: Op<Options>, device: Device): number {
+  return outputs.length - (device.tape ? 0 : saved.length);
 }

@@ -1,8 +1,8 @@
 // Selective scan, forward. A task is 64 channels of one sequence, or what is left of a group; it goes through time in
-// chunks of 32 steps. First Δ′, Δ′ u and D u of the chunk, row by row; then, for each vector of channels and each
+// chunks of 16 steps. First Δ′, Δ′ u and D u of the chunk, row by row; then, for each vector of channels and each
 // four states, all steps with h in registers, while the sums over n grow in the first-level cache; then the gate.
-// Between chunks h lies in the output state. The order of the sum over n is fixed, and no step knows where a chunk
-// begins. Traffic: 4 · batch · length · dInner floats. Parallel over batch · dInner / 64: slow for one sequence of
+// Between chunks h lies in the output state; backward is left a copy of it. The order of the sum over n is fixed, and no step knows where a chunk
+// begins. Traffic: (4 + dState / 16) · batch · length · dInner floats. Parallel over batch · dInner / 64: slow for one sequence of
 // few channels.
 #include "selectiveScan.h"
 
@@ -20,14 +20,16 @@ typedef struct {
   vf delta[SCAN_CELLS], input[SCAN_CELLS], sum[SCAN_CELLS];  // Δ′, Δ′ u, and what becomes y
 } ScanChunk;
 
-// Takes `count` states through a chunk. from (or 0), to: their h, rows dInner apart as in A; B, C: theirs at step 0.
+// Takes `count` states through a chunk. from (or 0), to, kept (or 0): their h, rows dInner apart as in A; B, C: theirs
+// at step 0.
 INLINE void scanStates(const Scan* s, ScanChunk* chunk, int v, int lanes, const float* A, const float* from,
-                       float* to, const float* B, const float* C, const int count) {
+                       float* to, float* kept, const float* B, const float* C, const int count) {
   const vf *delta = chunk->delta + v * SCAN_STEPS, *input = chunk->input + v * SCAN_STEPS;
   vf *sum = chunk->sum + v * SCAN_STEPS, h[SCAN_STATES], rate[SCAN_STATES];
   const int next = s->groups * s->dState;
 #define EACH UNROLL for (int i = 0; i < count; i++)
   EACH h[i] = from ? loadUpTo(from + i * s->dInner, lanes) : splat(0);
+  if (kept) EACH storeUpTo(kept + i * s->dInner, h[i], lanes);
   EACH rate[i] = loadUpTo(A + i * s->dInner, lanes) * splat(LOG2E);
   for (int t = 0; t < chunk->steps; t++, B += next, C += next) {
     if (chunk->resets && chunk->resets[t]) EACH h[i] = splat(0);
@@ -70,32 +72,33 @@ INLINE void endChunk(const Scan* s, const ScanBlock* block, int row, const ScanC
   }
 }
 
-// All states of vector v through a chunk, from the state before (or 0) to the one after.
-INLINE void scanVector(const Scan* s, const ScanBlock* block, ScanChunk* chunk, int bc, int v, const int lanes,
-                       const float* before, float* after) {
+// All states of vector v through the chunk of step t, from the state before (or 0) to the one after.
+INLINE void scanVector(const Scan* s, const ScanBlock* block, ScanChunk* chunk, int t, int v, const int lanes,
+                       const float* before, float* after, float* chunks) {
   const int d = block->first + v * LANES, h = block->b * s->dState * s->dInner + d;
+  const int bc = ((block->b * s->length + t) * s->groups + block->g) * s->dState;
   const float *from = before ? before + h : 0, *A = s->A + d, *B = s->B + bc, *C = s->C + bc;
-  float* to = after + h;
+  float *to = after + h, *kept = chunks ? chunks + scanKept(s, block->b, t, d) : 0;
   int n = 0, nd = 0;
   for (; n + SCAN_STATES <= s->dState; n += SCAN_STATES, nd += SCAN_STATES * s->dInner) {
-    scanStates(s, chunk, v, lanes, A + nd, from ? from + nd : 0, to + nd, B + n, C + n, SCAN_STATES);
+    scanStates(s, chunk, v, lanes, A + nd, from ? from + nd : 0, to + nd, kept ? kept + nd : 0, B + n, C + n, SCAN_STATES);
   }
   for (; n < s->dState; n++, nd += s->dInner) {
-    scanStates(s, chunk, v, lanes, A + nd, from ? from + nd : 0, to + nd, B + n, C + n, 1);
+    scanStates(s, chunk, v, lanes, A + nd, from ? from + nd : 0, to + nd, kept ? kept + nd : 0, B + n, C + n, 1);
   }
 }
 
-// Steps t ≤ i < t + 32 of a block, or up to the end.
-static void scanChunk(const Scan* s, const ScanBlock* block, int t, float* y, float* last) {
+// Steps t ≤ i < t + 16 of a block, or up to the end.
+static void scanChunk(const Scan* s, const ScanBlock* block, int t, float* y, float* last, float* chunks) {
   ScanChunk chunk;
-  const int row = block->b * s->length + t, bc = (row * s->groups + block->g) * s->dState;
+  const int row = block->b * s->length + t;
   const float* before = t > 0 ? last : s->state;
   chunk.steps = MIN(SCAN_STEPS, s->length - t);
   chunk.resets = s->resets ? s->resets + row : 0;
   beginChunk(s, block, row, &chunk, y);
   int v = 0;
-  for (; (v + 1) * LANES <= block->count; v++) scanVector(s, block, &chunk, bc, v, LANES, before, last);
-  if (v * LANES < block->count) scanVector(s, block, &chunk, bc, v, block->count - v * LANES, before, last);
+  for (; (v + 1) * LANES <= block->count; v++) scanVector(s, block, &chunk, t, v, LANES, before, last, chunks);
+  if (v * LANES < block->count) scanVector(s, block, &chunk, t, v, block->count - v * LANES, before, last, chunks);
   endChunk(s, block, row, &chunk, y);
 }
 
@@ -106,7 +109,7 @@ KERNEL(selectiveScan) {
   for (int i = begin; i < end; i++) {
     const ScanBlock block = scanBlock(&s, i / blocks / s.groups, i / blocks % s.groups, i % blocks);
     for (int t = 0; t < s.length; t += SCAN_STEPS) {
-      scanChunk(&s, &block, t, FLOATS(a->refs.y), FLOATS(a->refs.last));
+      scanChunk(&s, &block, t, FLOATS(a->refs.y), FLOATS(a->refs.last), FLOATS(a->refs.chunks));
     }
   }
 }

@@ -3,13 +3,14 @@
 #include "rows.h"
 #include "vectorMath.h"
 
-// Of a task: channels, a few cache lines side by side (also in selectiveScan.ts), and steps at a time.
+// Of a task: channels, a few cache lines side by side (also in selectiveScan.ts), and steps at a time: between them, h
+// is kept for backward (also in the op).
 // Of a vector of channels: states whose h is in registers together.
-enum { SCAN_CHANNELS = 64, SCAN_STEPS = 32, SCAN_STATES = 4 };
+enum { SCAN_CHANNELS = 64, SCAN_STEPS = 16, SCAN_STATES = 4 };
 
 // What both kernels are given first, as refs and as pointers.
 typedef struct {
-  ref u, delta, A, B, C, D, z, deltaBias, state, resets, y, last;
+  ref u, delta, A, B, C, D, z, deltaBias, state, resets, y, last, chunks;
 } ScanRefs;
 
 typedef struct {
@@ -52,6 +53,12 @@ INLINE vf scanDelta(const Scan* s, int at, int d, int lanes) {
 INLINE void scanDecays(vf* decay, vf delta, const vf* rate, const int count) {
   UNROLL for (int i = 0; i < count; i++) decay[i] = delta * rate[i];
   exp2Decays(decay, count);
+}
+
+// Where h of state 0 at channel d before step t is kept for backward, the other states dInner apart.
+INLINE int64_t scanKept(const Scan* s, int b, int t, int d) {
+  const int chunks = (s->length + SCAN_STEPS - 1) / SCAN_STEPS;
+  return ((int64_t)b * chunks + t / SCAN_STEPS) * s->dState * s->dInner + d;
 }
 
 // Rows of a step are far apart in memory, and no prefetcher guesses the next one.

@@ -19,8 +19,7 @@ function backwardScratch(sizes: Sizes, { threads, lanes }: Machine): number {
   const width = roundUp(dState, 16);
   const tokens = batch * groups * backwardTasks(sizes) * length * 2 * width;
   const parameters = batch * roundUp((dState + 2) * dInner, 16);
-  const states = (Math.ceil(length / stepsOfChunk) + 1) * dState * channelsOfBlock;
-  return tokens + parameters + threads * (states + 2 * stepsOfChunk * width * lanes);
+  return tokens + parameters + threads * (dState * channelsOfBlock + 2 * stepsOfChunk * width * lanes);
 }
 
 const work = ({ batch, length, dInner, dState }: Sizes) => batch * length * dInner * dState;

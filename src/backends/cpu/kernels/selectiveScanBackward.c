@@ -1,7 +1,6 @@
-// Selective scan, backward. Nothing of length × dState comes from the forward pass: a task runs the recurrence once
-// more, keeping h at the start of every 16 steps, then takes these chunks from the last to the first. For each vector
-// of channels and each four states it recomputes h and the decays of a chunk into the first-level cache and runs the
-// adjoint back over them.
+// Selective scan, backward. The forward pass leaves h at the start of every 16 steps, and nothing else; a task takes
+// these chunks from the last to the first. For each vector of channels and each four states it recomputes h and the
+// decays of a chunk into the first-level cache and runs the adjoint back over them.
 // A task is a run of blocks of 64 channels in one group of one sequence. dB and dC are sums over channels: vectors
 // are added up over a block, then their lanes, then the blocks of the task, and in a second pass the tasks. dA, dD and
 // dΔbias are sums over time, then in a third pass over the batch. These orders depend on dInner and groups alone.
@@ -9,23 +8,23 @@
 
 typedef struct {
   ScanRefs refs;
-  ref dy, dLast, du, dDelta, dA, dB, dC, dD, dz, dDeltaBias, dInitial, dResets;
+  ref dy, dLast, dChunks, du, dDelta, dA, dB, dC, dD, dz, dDeltaBias, dInitial, dResets;
   uint32_t accumulate;
   ref scratch;
   ScanSizes sizes;
 } SelectiveScanBackward;
 
-// Steps of a chunk; tasks of one group of one sequence, at most. Both also in selectiveScan.ts.
-enum { BACK_STEPS = 16, BACK_TASKS = 8 };
+// Tasks of one group of one sequence, at most. Also in selectiveScan.ts.
+enum { BACK_TASKS = 8 };
 
 INLINE int backTasks(const Scan* s) { return MIN(scanBlocks(s), BACK_TASKS); }
 INLINE int roundUp(int n, int to) { return (n + to - 1) / to * to; }
 
 // The scratch. tokens: per task and step, dB and dC (width each). parameters: per sequence, dA (dState, dInner), dD
-// and dΔbias (dInner). Of each thread, for a block of channels: h at the start of each chunk (chunks, dState, 64),
-// the adjoint (dState, 64), and dB and dC of a chunk before their lanes are added (16, width).
+// and dΔbias (dInner). Of each thread, for a block of channels: the adjoint (dState, 64), and dB and dC of a chunk
+// before their lanes are added (16, width).
 typedef struct {
-  float *tokens, *parameters, *starts, *adjoint;
+  float *tokens, *parameters, *adjoint;
   vf *dB, *dC;
   int width, perTask, perSequence;
 } ScanScratch;
@@ -33,22 +32,21 @@ typedef struct {
 INLINE ScanScratch openScratch(const Scan* s, float* scratch, int batch, int thread) {
   const int width = roundUp(s->dState, 16), perTask = 2 * s->length * width;
   const int perSequence = roundUp((s->dState + 2) * s->dInner, 16);
-  const int starts = roundUp(s->length, BACK_STEPS) / BACK_STEPS * s->dState * SCAN_CHANNELS;
-  const int adjoint = s->dState * SCAN_CHANNELS, lanes = BACK_STEPS * width * LANES;
+  const int adjoint = s->dState * SCAN_CHANNELS, lanes = SCAN_STEPS * width * LANES;
   float* parameters = scratch + (long)batch * s->groups * backTasks(s) * perTask;
-  float* own = parameters + (long)batch * perSequence + (long)thread * (starts + adjoint + 2 * lanes);
-  vf* dB = (vf*)(own + starts + adjoint);
-  vf* dC = dB + BACK_STEPS * width;
-  return (ScanScratch){scratch, parameters, own, own + starts, dB, dC, width, perTask, perSequence};
+  float* own = parameters + (long)batch * perSequence + (long)thread * (adjoint + 2 * lanes);
+  vf* dB = (vf*)(own + adjoint);
+  vf* dC = dB + SCAN_STEPS * width;
+  return (ScanScratch){scratch, parameters, own, dB, dC, width, perTask, perSequence};
 }
 
 // One chunk of one vector of channels, and what is known of its steps.
 typedef struct {
   int row, steps, d, lanes;
   const int32_t* resets;
-  vf delta[BACK_STEPS], input[BACK_STEPS], slope[BACK_STEPS];  // Δ′, Δ′ u, dΔ′/dΔ
-  vf sum[BACK_STEPS], ds[BACK_STEPS], dGate[BACK_STEPS];       // s = Σ C h + D u, ∂L/∂s, and ∂L/∂z for s = 1
-  vf dInput[BACK_STEPS], dDelta[BACK_STEPS];                   // ∂L/∂(Δ′ u), and ∂L/∂Δ′ through the decays
+  vf delta[SCAN_STEPS], input[SCAN_STEPS], slope[SCAN_STEPS];  // Δ′, Δ′ u, dΔ′/dΔ
+  vf sum[SCAN_STEPS], ds[SCAN_STEPS], dGate[SCAN_STEPS];       // s = Σ C h + D u, ∂L/∂s, and ∂L/∂z for s = 1
+  vf dInput[SCAN_STEPS], dDelta[SCAN_STEPS];                   // ∂L/∂(Δ′ u), and ∂L/∂Δ′ through the decays
 } BackChunk;
 
 INLINE int resetAt(const BackChunk* c, int t) { return c->resets && c->resets[t]; }
@@ -56,7 +54,7 @@ INLINE int resetAt(const BackChunk* c, int t) { return c->resets && c->resets[t]
 // Vector v of a block, from step t on.
 INLINE void openChunk(const Scan* s, const ScanBlock* block, int t, int v, BackChunk* c) {
   c->row = block->b * s->length + t;
-  c->steps = MIN(BACK_STEPS, s->length - t);
+  c->steps = MIN(SCAN_STEPS, s->length - t);
   c->d = block->first + v * LANES;
   c->lanes = block->count - v * LANES;
   c->resets = s->resets ? s->resets + c->row : 0;
@@ -76,45 +74,18 @@ INLINE void openChunk(const Scan* s, const ScanBlock* block, int t, int v, BackC
 
 #define EACH UNROLL for (int i = 0; i < count; i++)
 
-// h from the start of a chunk (at, rows of 64) to the start of the next.
-INLINE void sweepStates(const Scan* s, const BackChunk* c, const float* A, const float* B, const float* at,
-                        float* next, const int count) {
-  vf h[SCAN_STATES], rate[SCAN_STATES], decay[SCAN_STATES];
-  EACH h[i] = load(at + i * SCAN_CHANNELS);
-  EACH rate[i] = loadUpTo(A + i * s->dInner, c->lanes) * splat(LOG2E);
-  for (int t = 0; t < c->steps; t++, B += s->groups * s->dState) {
-    if (resetAt(c, t)) EACH h[i] = splat(0);
-    scanDecays(decay, c->delta[t], rate, count);
-    EACH h[i] = fma_(decay[i], h[i], c->input[t] * splat(B[i]));
-  }
-  EACH store(next + i * SCAN_CHANNELS, h[i]);
-}
+// ∂L/∂h, or 0 where it is too small to matter. Without an outer gradient it decays to the smallest subnormal and rests
+// there, at a hundred times the price of an operation on CPUs that handle subnormals in microcode; only native programs
+// can tell the CPU to flush them.
+INLINE vf dropTiny(vf g) { return where(absolute(g) < 1e-24f, splat(0), g); }
 
-// The recurrence alone: h of all states of vector v from the start of chunk t / 16 to the start of the next.
-static void sweepVector(const Scan* s, const ScanBlock* block, int t, int v, float* starts) {
-  BackChunk c;
-  openChunk(s, block, t, v, &c);
-  const float *A = s->A + c.d, *B = s->B + (c.row * s->groups + block->g) * s->dState;
-  const int states = s->dState * SCAN_CHANNELS;
-  float *at = starts + t / BACK_STEPS * states + v * LANES, *next = at + states;
-  int n = 0;
-  for (; n + SCAN_STATES <= s->dState; n += SCAN_STATES) {
-    const int own = n * SCAN_CHANNELS;
-    sweepStates(s, &c, A + n * s->dInner, B + n, at + own, next + own, SCAN_STATES);
-  }
-  for (; n < s->dState; n++) {
-    const int own = n * SCAN_CHANNELS;
-    sweepStates(s, &c, A + n * s->dInner, B + n, at + own, next + own, 1);
-  }
-}
-
-// The adjoint of `count` states through a chunk. at: h at its start; g: ∂L/∂h at its end, and then at its start.
+// The adjoint of `count` states through a chunk. at: h at its start, rows dInner apart; g: ∂L/∂h at its end, and then at its start.
 INLINE void adjointStates(const Scan* s, BackChunk* c, const float* A, const float* B, const float* C,
                           const float* at, float* g, float* dA, vf* dB, vf* dC, int width, const int count) {
-  vf h[BACK_STEPS + 1][SCAN_STATES], decay[BACK_STEPS][SCAN_STATES];  // h[t]: before step t
+  vf h[SCAN_STEPS + 1][SCAN_STATES], decay[SCAN_STEPS][SCAN_STATES];  // h[t]: before step t
   vf a[SCAN_STATES], rate[SCAN_STATES], adjoint[SCAN_STATES], sumA[SCAN_STATES];
   const int next = s->groups * s->dState;
-  EACH h[0][i] = load(at + i * SCAN_CHANNELS);
+  EACH h[0][i] = loadUpTo(at + i * s->dInner, c->lanes);
   EACH a[i] = loadUpTo(A + i * s->dInner, c->lanes);
   EACH rate[i] = a[i] * splat(LOG2E);
   for (int t = 0; t < c->steps; t++, B += next, C += next) {
@@ -127,7 +98,7 @@ INLINE void adjointStates(const Scan* s, BackChunk* c, const float* A, const flo
     }
     c->sum[t] = sum;
   }
-  EACH adjoint[i] = load(g + i * SCAN_CHANNELS);
+  EACH adjoint[i] = dropTiny(load(g + i * SCAN_CHANNELS));
   EACH sumA[i] = loadUpTo(dA + i * s->dInner, c->lanes);
   for (int t = c->steps - 1; t >= 0; t--) {
     B -= next, C -= next;
@@ -171,9 +142,16 @@ INLINE void give(Gradient gradient, int at, vf v, int lanes) {
 typedef struct {
   Scan s;
   ScanScratch scratch;
-  const float *dy, *dLast;
+  const float *chunks, *dy, *dLast;
   Gradient du, dDelta, dz, dInitial;
 } Back;
+
+// What step i of the chunk before will read and write: its rows are far apart in memory.
+INLINE void prefetchStep(const Back* k, const BackChunk* c, int i) {
+  const int64_t at = (int64_t)(c->row - SCAN_STEPS + i) * k->s.dInner + c->d;
+  const float* rows[] = {k->s.u, k->s.delta, k->s.z, k->dy, k->du.to, k->dDelta.to, k->dz.to};
+  UNROLL for (int r = 0; r < 7; r++) if (rows[r]) __builtin_prefetch(rows[r] + at);
+}
 
 // What is known of s and its gradient before the states are.
 INLINE void openGate(const Back* k, BackChunk* c) {
@@ -182,6 +160,7 @@ INLINE void openGate(const Back* k, BackChunk* c) {
   for (int i = 0; i < c->steps; i++) {
     const int at = (c->row + i) * s->dInner + c->d;
     vf ds = k->dy ? loadUpTo(k->dy + at, c->lanes) : splat(0);
+    prefetchStep(k, c, i);
     if (s->z) {
       const vf z = loadUpTo(s->z + at, c->lanes), sigmoid = sigmoid_(z), gate = z * sigmoid;
       c->dGate[i] = ds * (sigmoid * (1.0f + z - gate));
@@ -220,22 +199,22 @@ static void backVector(const Back* k, const ScanBlock* block, int t, int v) {
   openGate(k, &c);
   const int bc = (c.row * s->groups + block->g) * s->dState;
   const float *A = s->A + c.d, *B = s->B + bc, *C = s->C + bc;
-  const float* at = x->starts + t / BACK_STEPS * s->dState * SCAN_CHANNELS + v * LANES;
+  const float* at = k->chunks + scanKept(s, block->b, t, c.d);
   float *g = x->adjoint + v * LANES, *dA = x->parameters + block->b * x->perSequence + c.d;
   int n = 0;
   for (; n + SCAN_STATES <= s->dState; n += SCAN_STATES) {
     const int nd = n * s->dInner, own = n * SCAN_CHANNELS;
-    adjointStates(s, &c, A + nd, B + n, C + n, at + own, g + own, dA + nd, x->dB + n, x->dC + n, x->width,
+    adjointStates(s, &c, A + nd, B + n, C + n, at + nd, g + own, dA + nd, x->dB + n, x->dC + n, x->width,
                   SCAN_STATES);
   }
   for (; n < s->dState; n++) {
     const int nd = n * s->dInner, own = n * SCAN_CHANNELS;
-    adjointStates(s, &c, A + nd, B + n, C + n, at + own, g + own, dA + nd, x->dB + n, x->dC + n, x->width, 1);
+    adjointStates(s, &c, A + nd, B + n, C + n, at + nd, g + own, dA + nd, x->dB + n, x->dC + n, x->width, 1);
   }
   closeChunk(k, &c, dA + s->dState * s->dInner);
 }
 
-// h before the first step, ∂L/∂h after the last, and no sums yet.
+// ∂L/∂h after the last step, and no sums yet.
 INLINE void openBlock(const Back* k, const ScanBlock* block) {
   const Scan* s = &k->s;
   const ScanScratch* x = &k->scratch;
@@ -244,7 +223,6 @@ INLINE void openBlock(const Back* k, const ScanBlock* block) {
     const int c = v * LANES, lanes = block->count - c;
     for (int n = 0; n < s->dState; n++) {
       const int at = (block->b * s->dState + n) * s->dInner + block->first + c, own = n * SCAN_CHANNELS + c;
-      store(x->starts + own, s->state ? loadUpTo(s->state + at, lanes) : splat(0));
       store(x->adjoint + own, k->dLast ? loadUpTo(k->dLast + at, lanes) : splat(0));
     }
     for (int n = 0; n < s->dState + 2; n++) storeUpTo(parameters + n * s->dInner + c, splat(0), lanes);
@@ -267,12 +245,8 @@ static void backBlock(const Back* k, const ScanBlock* block, float* tokens, int 
   const ScanScratch* x = &k->scratch;
   const int vectors = scanVectors(block);
   openBlock(k, block);
-  int t = 0;
-  for (; t + BACK_STEPS < s->length; t += BACK_STEPS) {
-    for (int v = 0; v < vectors; v++) sweepVector(s, block, t, v, x->starts);
-  }
-  for (; t >= 0; t -= BACK_STEPS) {
-    const int steps = MIN(BACK_STEPS, s->length - t);
+  for (int t = (s->length - 1) / SCAN_STEPS * SCAN_STEPS; t >= 0; t -= SCAN_STEPS) {
+    const int steps = MIN(SCAN_STEPS, s->length - t);
     for (int i = 0; i < steps * x->width; i++) x->dB[i] = x->dC[i] = splat(0);
     for (int v = 0; v < vectors; v++) backVector(k, block, t, v);
     closeTokens(s, x, tokens + t * 2 * x->width, steps, adds);
@@ -290,7 +264,7 @@ static void backBlock(const Back* k, const ScanBlock* block, float* tokens, int 
 KERNEL(selectiveScanBackward) {
   const SelectiveScanBackward* a = arguments;
   const Scan s = openScan(base, &a->refs, &a->sizes);
-  const Back k = {s, openScratch(&s, FLOATS(a->scratch), a->sizes.batch, thread), FLOATS(a->dy), FLOATS(a->dLast),
+  const Back k = {s, openScratch(&s, FLOATS(a->scratch), a->sizes.batch, thread), FLOATS(a->refs.chunks), FLOATS(a->dy), FLOATS(a->dLast),
                   GRADIENT(du, 0), GRADIENT(dDelta, 1), GRADIENT(dz, 6), GRADIENT(dInitial, 8)};
   const int tasks = backTasks(&s), blocks = scanBlocks(&s);
   for (int i = begin; i < end; i++) {
