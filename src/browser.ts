@@ -51,7 +51,7 @@ async function openWasm(threads?: number): Promise<Device> {
   const kernels = instantiateWasm(module, memory);
   const heap = new SharedHeap(memory, kernels.heapBase);
   const pool = new Pool(kernels, { kind: "wasm", module, memory }, heap, count, startWorker, mayBlock);
-  await pool.ready();
+  if (threads !== undefined) await pool.ready();
   return new Device(new CpuBackend("wasm", heap, pool, kernels.lanes));
 }
 

@@ -22,7 +22,10 @@ export type DeviceName = (typeof deviceNames)[number];
 export interface DeviceOptions {
   /** Which device. Default: the environment variable STATEWISE_DEVICE, else the fastest that works here. */
   device?: string;
-  /** Threads of a CPU device. Default: one per core. */
+  /**
+   * Threads of a CPU device: it opens once all are there. Default: one per core, and it opens at once: the others join
+   * as they have started.
+   */
   threads?: number;
   /** f64 on the plain device only. Default f32. */
   float?: Float;
@@ -77,7 +80,7 @@ async function open(name: DeviceName, { threads, float = "f32", lanes }: DeviceO
   }
   const heap = new SharedHeap(memory, heapBase);
   const pool = new Pool(kernels, source, heap, count, startWorker, true);
-  await pool.ready();
+  if (threads !== undefined) await pool.ready();
   return new Device(new CpuBackend(name, heap, pool, kernels.lanes));
 }
 

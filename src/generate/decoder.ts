@@ -6,7 +6,7 @@ import { scope } from "../tensor/scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 /** Tokens of a prompt that one captured program reads; what is left over runs eagerly. Both give the same bits. */
-const prefillLength = 128;
+const prefillLength = 512;
 
 /**
  * A model reading and writing one sequence: the state stays on the device, and each token is one replay of one

@@ -22,22 +22,25 @@ export type KernelSource =
 export interface WorkerStart {
   readonly source: KernelSource;
   readonly control: number;
-  readonly thread: number;
   /** Top of this worker's own C stack (wasm only). */
   readonly stackTop: number;
 }
 
-/** Words of the control block, before those that program.c uses. */
-export const words = { generation: 0, program: 1, entries: 2, threads: 3, stop: 4, ready: 5, mayBlock: 8 };
+/**
+ * Words of the control block, before those that program.c uses. `turn` says that a new program is there and how many
+ * threads run it, in one word, so that no worker can take the one without the other.
+ */
+export const words = { turn: 0, program: 1, entries: 2, stop: 3, ready: 4, mayBlock: 8 };
 export const controlBytes = 64;
+const threadsMask = 0x1ff; // of a turn: up to 256 threads
 const stackBytes = 65536;
 
 /** How a platform starts a worker thread. It calls `failed` when the worker cannot start or breaks. */
 export type StartWorker = (start: WorkerStart, failed: (cause: unknown) => void) => { terminate(): unknown };
 
 /**
- * A fixed team of threads, the caller being thread 0. The others sleep in `Atomics.wait` between programs; inside one
- * they meet at barriers in C.
+ * A team of threads, the caller being thread 0. The others join it as they have started, and sleep in `Atomics.wait`
+ * between programs; inside one they meet at barriers in C.
  */
 export class Pool {
   readonly threads: number;
@@ -46,6 +49,7 @@ export class Pool {
   readonly #control: Int32Array;
   readonly #workers: readonly { terminate(): unknown }[];
   #failure: { readonly cause: unknown } | null = null;
+  #turns = 0;
   /** Kept here too: memory that is not shared moves when it grows, and `#control` then is empty. */
   #stopped = false;
 
@@ -68,9 +72,9 @@ export class Pool {
         `cpu: ${threads} threads need worker threads, and there are none. Use threads: 1.`,
       );
     }
-    this.#workers = Array.from({ length: threads - 1 }, (_, i) => {
+    this.#workers = Array.from({ length: threads - 1 }, () => {
       const stackTop = heap.allocate(stackBytes) + stackBytes;
-      const start = { source, control: this.#controlAt, thread: i + 1, stackTop };
+      const start = { source, control: this.#controlAt, stackTop };
       return startWorker!(start, (cause) => (this.#failure ??= { cause })); // checked above
     });
   }
@@ -99,25 +103,27 @@ export class Pool {
         this.#failure,
       );
     }
-    if (!parallel || this.threads === 1) {
-      this.#kernels.run(program, entries, this.#controlAt, 0, 1);
-      return;
+    const present = parallel && this.threads > 1 ? 1 + Atomics.load(this.#control, words.ready) : 1;
+    if (present > 1) {
+      this.#control[words.program] = program;
+      this.#control[words.entries] = entries;
+      this.#next(present);
     }
-    const control = this.#control;
-    control[words.program] = program;
-    control[words.entries] = entries;
-    control[words.threads] = this.threads;
-    Atomics.add(control, words.generation, 1);
-    Atomics.notify(control, words.generation);
-    this.#kernels.run(program, entries, this.#controlAt, 0, this.threads);
+    this.#kernels.run(program, entries, this.#controlAt, 0, present);
+  }
+
+  /** Wakes all workers for another turn, of which the first `threads - 1` to have started take part. */
+  #next(threads: number): void {
+    this.#turns++;
+    Atomics.store(this.#control, words.turn, this.#turns * (threadsMask + 1) + threads); // wraps: only its change counts
+    Atomics.notify(this.#control, words.turn);
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     if (this.threads === 1) return;
     this.#control[words.stop] = 1;
-    Atomics.add(this.#control, words.generation, 1);
-    Atomics.notify(this.#control, words.generation);
+    this.#next(this.threads);
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 }
@@ -125,17 +131,19 @@ export class Pool {
 /** Polls before a waiting worker goes to sleep: back-to-back programs find it awake. */
 const polls = 3000;
 
-/** The life of a worker: run each program that appears, until told to stop. */
-export function serve({ source, control: controlAt, thread }: WorkerStart, kernels: Kernels): void {
+/** The life of a worker: run each program that appears and counts on it, until told to stop. */
+export function serve({ source, control: controlAt }: WorkerStart, kernels: Kernels): void {
   const control = new Int32Array(source.memory.buffer, controlAt, controlBytes / 4);
-  let seen = Atomics.load(control, words.generation);
-  Atomics.add(control, words.ready, 1);
+  let seen = Atomics.load(control, words.turn);
+  const thread = 1 + Atomics.add(control, words.ready, 1);
   for (;;) {
-    for (let i = 0; Atomics.load(control, words.generation) === seen; i++) {
-      if (i > polls) Atomics.wait(control, words.generation, seen);
+    for (let i = 0; Atomics.load(control, words.turn) === seen; i++) {
+      if (i > polls) Atomics.wait(control, words.turn, seen);
     }
-    seen = Atomics.load(control, words.generation);
+    seen = Atomics.load(control, words.turn);
     if (control[words.stop]) return;
-    kernels.run(control[words.program], control[words.entries], controlAt, thread, control[words.threads]);
+    const threads = seen & threadsMask;
+    if (thread >= threads) continue; // it began before this worker was there
+    kernels.run(control[words.program], control[words.entries], controlAt, thread, threads);
   }
 }

@@ -53,6 +53,18 @@ sameBits(concatOps[0], [large, normals(2, 300, 131)], { axis: 1 });
 sameBits(transposeOp, [large], null);
 sameBits(assignOp, [large, normals(2, 300, 131)], null);
 
+test("a device that opens before its threads have started gives the same bits before and after they join", async () => {
+  for (const [i, kind] of kinds.entries()) {
+    const expected = await evaluate(teams[i][0], sumOp, [large], { axis: 0 });
+    const device = await openDevice({ device: kind });
+    for (const until = performance.now() + 300; performance.now() < until;) {
+      const got = await evaluate(device, sumOp, [large], { axis: 0 });
+      for (const [name, numbers] of got) assert.deepEqual(numbers, expected.get(name), `${kind}: ${name}`);
+    }
+    await device.dispose();
+  }
+});
+
 test("the teams have the threads they were asked for", () => {
   for (const team of teams) {
     const threads = team.map(({ backend }) => (backend as CpuBackend).machine.threads);

@@ -111,10 +111,10 @@ test("a worker that cannot start is reported at once, and the others are stopped
 
 test("a team that lost a worker is refused instead of waiting for it", async () => {
   let fail = (_cause: unknown) => {};
-  const pool = await team(({ source, control, thread }, failed) => {
+  const pool = await team(({ source, control }, failed) => {
     fail = failed;
     Atomics.add(new Int32Array(source.memory.buffer, control), words.ready, 1);
-    return { terminate: () => thread };
+    return { terminate() {} };
   });
   await pool.ready();
   fail(new Error("unreachable"));
