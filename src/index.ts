@@ -154,6 +154,15 @@ export { whiteSignal } from "./data/whiteSignal.ts";
 export { decode as decodeBytes, encode as encodeBytes, Utf8Stream } from "./text/bytes.ts";
 
 export { evaluate, type EvaluateOptions } from "./train/evaluate.ts";
+export { type ForecastScore, ForecastScorer } from "./train/forecastScore.ts";
+export {
+  Forecaster,
+  type ForecastScores,
+  ForecastStream,
+  scoreForecasts,
+  type ScoreOptions,
+} from "./train/forecaster.ts";
+export { fitLinearForecast, type LinearForecast } from "./train/linearForecast.ts";
 export {
   atStart,
   type Progress,

@@ -8,10 +8,10 @@ import type { Run } from "./run.ts";
 /** Points of a curve: what a screen can show. Each is the mean of the steps around it. */
 const mostPoints = 300;
 
-const width = 860;
-const panelHeight = 260;
+export const width = 860;
+export const panelHeight = 260;
 const titleHeight = 52;
-const colors = { training: "#4269d0", validation: "#efb118" };
+export const colors = { training: "#4269d0", validation: "#efb118" };
 
 interface Point {
   readonly step: number;
@@ -97,11 +97,16 @@ export function chartOf(name: string, metrics: readonly Metric[]): string {
           transform: (accuracy: number) => 100 * accuracy,
         }),
   ];
-  return page(name, evaluations.length > 0, panels);
+  const { training, validation } = colors;
+  return page(name, evaluations.length > 0 ? { training, validation } : { training }, panels);
 }
 
-/** The panels below each other under a title, with the key of the two colours. */
-function page(name: string, validation: boolean, panels: readonly string[]): string {
+/** The panels below each other under a title, with the key of the colours by what they stand for. */
+export function page(
+  name: string,
+  keys: Readonly<Record<string, string>>,
+  panels: readonly string[],
+): string {
   const height = titleHeight + panels.length * (panelHeight + 12);
   const key = (x: number, color: string, label: string) =>
     `<rect x="${x}" y="34" width="14" height="4" fill="${color}"/><text x="${x + 20}" y="40" font-size="12">${label}</text>`;
@@ -114,8 +119,7 @@ function page(name: string, validation: boolean, panels: readonly string[]): str
       ` font-family="system-ui, sans-serif" fill="#222">`,
     `<rect width="100%" height="100%" fill="white"/>`,
     `<text x="16" y="22" font-size="16" font-weight="bold">${escaped(name)}</text>`,
-    key(60, colors.training, "training"),
-    validation ? key(160, colors.validation, "validation") : "",
+    ...Object.entries(keys).map(([label, color], i) => key(60 + 100 * i, color, label)),
     ...placed,
     `</svg>\n`,
   ].join("\n");
