@@ -1,16 +1,13 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as Plot from "@observablehq/plot";
-import { parseHTML } from "linkedom";
 import { type Metric, readMetrics } from "./metrics.ts";
+import { page, panel } from "./page.ts";
 import type { Run } from "./run.ts";
 
 /** Points of a curve: what a screen can show. Each is the mean of the steps around it. */
 const mostPoints = 300;
 
-export const width = 860;
-export const panelHeight = 260;
-const titleHeight = 52;
 export const colors = { training: "#4269d0", validation: "#efb118" };
 
 interface Point {
@@ -36,7 +33,6 @@ export function chartOf(name: string, metrics: readonly Metric[]): string {
     metrics.filter((metric) => metric.type === "stage"),
     last,
   );
-  const { document } = parseHTML("<html><body></body></html>");
 
   const stageMarks = [
     Plot.ruleX(stages, { x: "step", stroke: "#999", strokeDasharray: "4 4" }),
@@ -50,17 +46,10 @@ export function chartOf(name: string, metrics: readonly Metric[]): string {
       text: "label",
     }),
   ];
-  const panel = (y: "loss" | "accuracy" | "mae", label: string, options: Plot.ScaleOptions): string => {
+  const panelOf = (y: "loss" | "accuracy" | "mae", label: string, options: Plot.ScaleOptions): string => {
     const curve = (points: readonly Point[], stroke: string, strokeWidth: number) =>
       Plot.lineY(points, { x: "step", y, stroke, strokeWidth });
-    const svg = Plot.plot({
-      document,
-      width,
-      height: panelHeight,
-      marginLeft: 60,
-      marginRight: 30,
-      marginBottom: 38,
-      style: { fontSize: "12px", fontFamily: "system-ui, sans-serif" },
+    return panel({
       x: { label: "step", grid: true, domain: [0, last] },
       y: { label, grid: true, ...options },
       marks: [
@@ -74,55 +63,30 @@ export function chartOf(name: string, metrics: readonly Metric[]): string {
           : []),
       ],
     });
-    return svg.outerHTML;
   };
 
   const points: readonly Point[] = [...steps, ...evaluations];
   const upTo = (of: (point: Point) => number) => ({ domain: [0, 1.05 * Math.max(...points.map(of))] });
   const numbers = points.some(({ mae }) => mae !== undefined);
   const panels = [
-    panel(
+    panelOf(
       "loss",
       numbers ? "loss (mean squared error)" : "loss (nats)",
       upTo(({ loss }) => loss),
     ),
     numbers
-      ? panel(
+      ? panelOf(
           "mae",
           "mean absolute error",
           upTo(({ mae = 0 }) => mae),
         )
-      : panel("accuracy", "accuracy (%)", {
+      : panelOf("accuracy", "accuracy (%)", {
           domain: [0, 100],
           transform: (accuracy: number) => 100 * accuracy,
         }),
   ];
   const { training, validation } = colors;
   return page(name, evaluations.length > 0 ? { training, validation } : { training }, panels);
-}
-
-/** The panels below each other under a title, with the key of the colours by what they stand for. */
-export function page(
-  name: string,
-  keys: Readonly<Record<string, string>>,
-  panels: readonly string[],
-): string {
-  const height = titleHeight + panels.length * (panelHeight + 12);
-  const key = (x: number, color: string, label: string) =>
-    `<rect x="${x}" y="34" width="14" height="4" fill="${color}"/><text x="${x + 20}" y="40" font-size="12">${label}</text>`;
-  const placed = panels.map((svg, i) => {
-    const y = titleHeight + i * (panelHeight + 12);
-    return svg.replace("<svg ", `<svg x="0" y="${y}" `).replaceAll("&nbsp;", " ");
-  });
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}"` +
-      ` font-family="system-ui, sans-serif" fill="#222">`,
-    `<rect width="100%" height="100%" fill="white"/>`,
-    `<text x="16" y="22" font-size="16" font-weight="bold">${escaped(name)}</text>`,
-    ...Object.entries(keys).map(([label, color], i) => key(60 + 100 * i, color, label)),
-    ...placed,
-    `</svg>\n`,
-  ].join("\n");
 }
 
 /** Neighbouring steps averaged, so that at most `mostPoints` are left. */
@@ -141,10 +105,6 @@ function thinned(steps: readonly Point[]): Point[] {
     });
   }
   return points;
-}
-
-function escaped(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }
 
 /** The stages that are longer than all before them, labelled where the label before leaves room. */

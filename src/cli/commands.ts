@@ -21,5 +21,5 @@ export const commands: readonly Command[] = [
 /** What the first words of two-word commands have in common. */
 export const groups: Readonly<Record<string, string>> = {
   train: "Trains a Mamba on a task, or goes on with a run.",
-  reproduce: "Trains and evaluates as a paper did, and puts the numbers beside the paper's.",
+  reproduce: "Does again what a paper did, and puts the numbers beside the paper's.",
 };

@@ -121,3 +121,7 @@ export const planFlags = group("Memory plan", {
 export const benchFlags = group("Bench", {
   quick: toggle("small sizes, a second in all: shows that it works, not how fast it is"),
 });
+
+export const experimentFlags = group("Experiment", {
+  paper: toggle("the paper's settings in full; without it, a selection that takes minutes"),
+});

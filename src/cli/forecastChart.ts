@@ -1,9 +1,9 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as Plot from "@observablehq/plot";
-import { parseHTML } from "linkedom";
 import { type Forecaster, type Windows } from "../node.ts";
-import { colors, page, panelHeight, width } from "./chart.ts";
+import { colors } from "./chart.ts";
+import { page, panel } from "./page.ts";
 import type { Run } from "./run.ts";
 
 /** What is shown of a target: enough rows to see the forecasts follow, or fail to. */
@@ -57,17 +57,9 @@ async function panelOf(windows: Windows, forecaster: Forecaster, target: number)
 
 /** A panel per target: what was measured, and forecasts over it. Rows count from 0, the first row of the file. */
 export function forecastChartOf(name: string, panels: readonly ForecastPanel[]): string {
-  const { document } = parseHTML("<html><body></body></html>");
   const drawn = panels.map(({ target, truth, forecasts }) => {
     const lines = forecasts.flatMap((points, i) => points.map((point) => ({ ...point, i })));
-    const svg = Plot.plot({
-      document,
-      width,
-      height: panelHeight,
-      marginLeft: 60,
-      marginRight: 30,
-      marginBottom: 38,
-      style: { fontSize: "12px", fontFamily: "system-ui, sans-serif" },
+    return panel({
       x: { label: "row", grid: true },
       y: { label: target, grid: true },
       marks: [
@@ -79,7 +71,6 @@ export function forecastChartOf(name: string, panels: readonly ForecastPanel[]):
         Plot.lineY(lines, { x: "row", y: "value", z: "i", stroke: colors.validation, strokeWidth: 2 }),
       ],
     });
-    return svg.outerHTML;
   });
   return page(name, { measured: colors.training, forecast: colors.validation }, drawn);
 }
