@@ -205,7 +205,6 @@ export {
   type Loaded,
   loadModel,
   loadTraining,
-  type Mamba,
   saveModel,
   saveTraining,
   type Training,

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { loadModel, type Mamba } from "../../src/checkpoint/checkpoint.ts";
+import type { LanguageModel } from "../../src/models/languageModel.ts";
+import type { MambaConfig } from "../../src/models/mamba.ts";
 import type { NamedTensors } from "../../src/models/layers.ts";
 import { crossEntropy } from "../../src/ops/crossEntropy.ts";
 import { concat, slice } from "../../src/ops/reshape.ts";
@@ -10,7 +11,7 @@ import type { Tensor } from "../../src/tensor/tensor.ts";
 import type { Context } from "./adapter.ts";
 import { configOf, type GoldenCase, type Values } from "./case.ts";
 import { download, permute, stack } from "./layout.ts";
-import { nextTokens, toOfficial } from "./official.ts";
+import { loadMamba, nextTokens, toOfficial } from "./official.ts";
 
 const config = z.object({ n_generate: z.int().nonnegative().default(0) });
 
@@ -19,7 +20,7 @@ type State = readonly NamedTensors[];
 /** Kind `mamba_lm`: a checkpoint's logits, residual streams, loss, gradients, states, and greedy continuation. */
 export async function mambaLm(golden: GoldenCase, { device }: Context): Promise<Record<string, Values>> {
   const { n_generate: count } = configOf(golden, config);
-  const { model } = await loadModel(device, golden.files, golden.modelFolder);
+  const model = await loadMamba(golden, device);
   const ids = await golden.input("input_ids");
   const tokens = device.integers(ids.data, ids.shape); // (batch, length)
 
@@ -39,7 +40,7 @@ export async function mambaLm(golden: GoldenCase, { device }: Context): Promise<
 }
 
 async function lossAndGradients(
-  model: Mamba,
+  model: LanguageModel<MambaConfig>,
   tokens: Tensor,
   targets: Tensor,
 ): Promise<Record<string, Values>> {
@@ -61,7 +62,7 @@ async function lossAndGradients(
 
 /** Greedy by recurrence: `count` tokens, the logits each was picked from, and the states once all have been read. */
 async function generate(
-  model: Mamba,
+  model: LanguageModel<MambaConfig>,
   prompt: { logits: Tensor; state: State },
   count: number,
 ): Promise<Record<string, Values>> {
@@ -86,7 +87,7 @@ async function generate(
 }
 
 /** The state one token before the end of the prompt `ids` (batch, length). */
-function stateBefore(model: Mamba, { shape: [batch, length], data }: Values): State {
+function stateBefore(model: LanguageModel<MambaConfig>, { shape: [batch, length], data }: Values): State {
   const state = model.initialState(batch);
   if (length === 1) return state;
   const allButLast = data.filter((_, i) => (i + 1) % length !== 0);

@@ -1,10 +1,9 @@
 import { z } from "zod";
-import { loadModel } from "../../src/checkpoint/checkpoint.ts";
 import { Trainer } from "../../src/train/trainer.ts";
 import type { Context } from "./adapter.ts";
 import { configOf, type GoldenCase, type Values } from "./case.ts";
 import { at } from "./layout.ts";
-import { nextTokens, toOfficial } from "./official.ts";
+import { loadMamba, nextTokens, toOfficial } from "./official.ts";
 
 const config = z.object({
   lr: z.number(),
@@ -17,7 +16,7 @@ const config = z.object({
 /** Kind `mamba_train`: the first steps of training a language model, every parameter with weight decay. */
 export async function mambaTrain(golden: GoldenCase, { device }: Context): Promise<Record<string, Values>> {
   const { lr, betas, eps, weight_decay, max_norm } = configOf(golden, config);
-  const { model } = await loadModel(device, golden.files, golden.modelFolder);
+  const model = await loadMamba(golden, device);
   const trainer = new Trainer(model, {
     beta1: betas[0],
     beta2: betas[1],

@@ -1,9 +1,19 @@
-import { mappings } from "../../src/checkpoint/pretrained.ts";
+import { loadModel } from "../../src/checkpoint/checkpoint.ts";
+import { isOfficial, mappings } from "../../src/checkpoint/pretrained.ts";
 import { ignore } from "../../src/data/task.ts";
+import type { LanguageModel } from "../../src/models/languageModel.ts";
 import type { MambaConfig } from "../../src/models/mamba.ts";
+import type { Device } from "../../src/tensor/device.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
-import type { Values } from "./case.ts";
+import type { GoldenCase, Values } from "./case.ts";
 import { download, permute, reshaped, stack } from "./layout.ts";
+
+/** The Mamba of a case, from its checkpoint. */
+export async function loadMamba(golden: GoldenCase, device: Device): Promise<LanguageModel<MambaConfig>> {
+  const { model } = await loadModel(device, golden.files, golden.modelFolder);
+  if (!isOfficial(model)) throw new Error(`${golden.modelFolder}: is not a Mamba`);
+  return model;
+}
 
 /**
  * Parameters, or their gradients, under official names and in official layouts: ours transposed, one below the other.

@@ -5,9 +5,30 @@
  * (dConv, dInner); in_proj stacks our inX over inZ. So every official tensor is one or two of ours, transposed, one
  * below the other.
  */
-import { type MambaConfig, mambaConfig } from "../models/mamba.ts";
+import type { Model } from "../models/backbone.ts";
+import { LanguageModel } from "../models/languageModel.ts";
+import { type MambaConfig, mambaConfig, mambaFields } from "../models/mamba.ts";
 import { FormatError } from "../tensor/errors.ts";
 import type { Shape } from "../tensor/shape.ts";
+
+/** Fields that the official config cannot say: a model where one is not as initially is stored as we do. */
+const unsayable = [
+  "norm",
+  "normPlace",
+  "dropout",
+  "feedForward",
+  "constantB",
+  "constantC",
+  "constantDelta",
+] as const;
+
+/** Whether the official code has such a model. */
+export function isOfficial(model: Model): model is LanguageModel<MambaConfig> {
+  const { config } = model;
+  if (!(model instanceof LanguageModel) || config.model !== "mamba") return false;
+  const own = config as MambaConfig; // as the model's name says
+  return unsayable.every((name) => own[name] === mambaFields[name].initial);
+}
 
 /** An official tensor and the parameters it is made of. */
 export interface Mapping {

@@ -1,4 +1,4 @@
-import { evaluate, type Mamba, type Task } from "../node.ts";
+import { evaluate, type LanguageModel, type Task } from "../node.ts";
 import { count, percent, thousands } from "./format.ts";
 import type { LiveLine } from "./terminal.ts";
 
@@ -12,7 +12,7 @@ export interface Row {
 }
 
 export interface Measurement {
-  readonly model: Mamba;
+  readonly model: LanguageModel;
   readonly task: Task;
   readonly length: number;
   readonly batch: number;

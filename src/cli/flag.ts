@@ -1,3 +1,5 @@
+import type { Field } from "../node.ts";
+
 /**
  * One flag of the command line. Parsing, help, error messages, docs/cli.md and the settings in a run's config.json
  * all come from it.
@@ -115,6 +117,21 @@ export function toggle(doc: string): Flag<boolean> {
     repeats: false,
     read: () => true,
     accepts: (value) => typeof value === "boolean",
+  };
+}
+
+/** The flag of a config's field, without an initial value: what is not given is as the model has it. */
+export function ofField(field: Field<unknown>): Flag<unknown> {
+  const { doc, form, expected, initially = String(field.initial) } = field;
+  return {
+    doc,
+    placeholder: { integer: "N", number: "X", choice: "NAME", switch: null }[form],
+    expected,
+    initial: undefined,
+    ...(form !== "switch" && { initially }),
+    repeats: false,
+    read: form === "choice" ? (text) => text : form === "switch" ? () => true : numberOf,
+    accepts: field.accepts,
   };
 }
 

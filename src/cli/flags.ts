@@ -1,18 +1,20 @@
 /** Every flag of every command, declared once. A command takes groups of them, with its own initial values. */
-import { deviceNames } from "../node.ts";
-import { choice, group, integer, many, number, text, toggle } from "./flag.ts";
+import { deviceNames, modelKinds } from "../node.ts";
+import { choice, type Flag, group, integer, many, number, ofField, text, toggle } from "./flag.ts";
 
 export const modelFlags = group("Model", {
+  model: choice(
+    "what is in the blocks",
+    "NAME",
+    modelKinds.map(({ name }) => name),
+    "mamba",
+  ),
   dModel: integer("D, width of the residual stream", 64),
-  layers: integer("number of Mamba blocks", 2),
-  dState: integer("N, numbers remembered per channel", 16),
-  dConv: integer("K, taps of the short convolution", 4),
-  expand: integer("E, channels inside a block per channel outside", 2),
-  dtRank: {
-    ...integer("R, rank of the projection to Δ", undefined),
-    initially: "d-model / 16, rounded up",
-  },
+  layers: integer("number of blocks", 2),
 });
+
+/** What else the models have, each under the name it has in its config. */
+export const fieldFlags = group("Model", flagsOfFields());
 
 export const vocabularyFlag = group("Task", {
   vocabulary: integer("how many tokens there are, the special ones included", 16, { least: 3 }),
@@ -125,3 +127,21 @@ export const benchFlags = group("Bench", {
 export const experimentFlags = group("Experiment", {
   paper: toggle("the paper's settings in full; without it, a selection that takes minutes"),
 });
+/** A flag for each field of any model, but for those that have one already or that are on unless a file says otherwise. */
+function flagsOfFields(): Record<string, Flag<unknown>> {
+  const owners = new Map<string, { kind: string; flag: Flag<unknown> }[]>();
+  for (const { name: kind, fields } of modelKinds) {
+    for (const [name, field] of Object.entries(fields)) {
+      if (name in modelFlags || (field.form === "switch" && field.initial === true)) continue;
+      owners.set(name, [...(owners.get(name) ?? []), { kind, flag: ofField(field) }]);
+    }
+  }
+  const flags = [...owners].map(([name, of]) => {
+    const { flag } = of[0];
+    const initial = new Set(of.map(({ flag }) => flag.initially));
+    const each = of.map(({ kind, flag }) => `${flag.initially} (${kind})`).join(", ");
+    const whose = of.length < modelKinds.length ? ` (${of.map(({ kind }) => kind).join(", ")})` : "";
+    return [name, { ...flag, doc: flag.doc + whose, ...(initial.size > 1 && { initially: each }) }];
+  });
+  return Object.fromEntries(flags) as Record<string, Flag<unknown>>;
+}

@@ -1,5 +1,12 @@
 import { basename, dirname, resolve } from "node:path";
-import { type Device, diskFiles, loadModel, type Mamba, UsageError } from "../node.ts";
+import {
+  type Device,
+  diskFiles,
+  loadModel,
+  type LanguageModel,
+  type SequenceModel,
+  UsageError,
+} from "../node.ts";
 import { type FoundRun, findRun, hasCheckpoint, isDirectory, type Run, runIn } from "./run.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -9,7 +16,7 @@ export interface ModelPlace {
   readonly path: string;
   /** The run it is in; null for a directory with just a model. */
   readonly run: FoundRun | null;
-  load(device: Device, terminal: Terminal): Promise<Mamba>;
+  load(device: Device, terminal: Terminal): Promise<LanguageModel | SequenceModel>;
 }
 
 /** The place that --run or a model directory names; the directory may be that of a run. */

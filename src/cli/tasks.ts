@@ -3,11 +3,19 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { FormatError, inductionHeads, selectiveCopying, type Task, textTask, UsageError } from "../node.ts";
 import { type Values, withInitial } from "./flag.ts";
-import { memorizeFlag, modelFlags, rhythmFlags, textFlags, trainingFlags, vocabularyFlag } from "./flags.ts";
+import {
+  fieldFlags,
+  memorizeFlag,
+  modelFlags,
+  rhythmFlags,
+  textFlags,
+  trainingFlags,
+  vocabularyFlag,
+} from "./flags.ts";
 import { short } from "./format.ts";
 import type { Source } from "./run.ts";
 
-const commonFlags = { ...modelFlags, ...trainingFlags, ...rhythmFlags };
+const commonFlags = { ...modelFlags, ...fieldFlags, ...trainingFlags, ...rhythmFlags };
 const taskFlags = { ...vocabularyFlag, ...memorizeFlag, ...textFlags };
 
 /** What a run is made with: the flags that say what is learned, by what, and how. */

@@ -4,7 +4,7 @@ import {
   DivergenceError,
   FormatError,
   loadTraining,
-  type Mamba,
+  type Model,
   saveTraining,
   type Stage,
   type Task,
@@ -58,7 +58,7 @@ function isCount(value: unknown): value is number {
 
 export interface TrainingJob {
   readonly run: Run;
-  readonly model: Mamba;
+  readonly model: Model;
   readonly trainer: Trainer;
   readonly task: Task;
   readonly options: Omit<TrainOptions, "signal">;

@@ -113,13 +113,16 @@ export class Backbone {
       const place = normPlace === "pre" ? { before: own, after: same } : { before: same, after: own };
       return { name, ...place, layer: layer() };
     };
-    this.#branches = Array.from({ length: layers }, (_, i) => `layers.${i}`).flatMap((block) => {
-      const mixing = branch(block, `${block}.norm`, () => mixer(within(`${block}.mixer`, source)));
-      if (feedForward === 0) return [mixing];
+    const branches: Branch[] = [];
+    for (let i = 0; i < layers; i++) {
+      const block = `layers.${i}`;
+      branches.push(branch(block, `${block}.norm`, () => mixer(within(`${block}.mixer`, source))));
+      if (feedForward === 0) continue;
       const part = `${block}.feedForward`;
       const make = () => new FeedForward(dModel, feedForward, layers, within(part, source));
-      return [mixing, branch(part, `${block}.feedForwardNorm`, make)];
-    });
+      branches.push(branch(part, `${block}.feedForwardNorm`, make));
+    }
+    this.#branches = branches;
     this.branches = this.#branches.length;
     this.#last = normPlace === "pre" ? normed("norm") : same;
     this.#dropout = config.dropout;

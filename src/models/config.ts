@@ -7,6 +7,7 @@ import { UsageError } from "../tensor/errors.ts";
 export interface Field<Value> {
   /** The paper's symbol and what it is. */
   readonly doc: string;
+  readonly form: "integer" | "number" | "choice" | "switch";
   /** What a value must be, as errors and help say it. */
   readonly expected: string;
   /** The value when none is given; undefined where one must be, or where it follows from other fields. */
@@ -27,6 +28,7 @@ export type ConfigOf<Some extends Fields> = {
 export function whole(doc: string, initial?: number, least = 1): Field<number> {
   return {
     doc,
+    form: "integer",
     expected: `a whole number of at least ${least}`,
     initial,
     accepts: (value) => Number.isSafeInteger(value) && Number(value) >= least,
@@ -37,6 +39,7 @@ export function whole(doc: string, initial?: number, least = 1): Field<number> {
 export function positive(doc: string, initial?: number): Field<number> {
   return {
     doc,
+    form: "number",
     expected: "a number above 0",
     initial,
     accepts: (value) => typeof value === "number" && value > 0 && value < Infinity,
@@ -45,13 +48,14 @@ export function positive(doc: string, initial?: number): Field<number> {
 
 /** Any number: where what it must be depends on others. */
 export function real(doc: string, initial?: number): Field<number> {
-  return { doc, expected: "a number", initial, accepts: (value) => Number.isFinite(value) };
+  return { doc, form: "number", expected: "a number", initial, accepts: (value) => Number.isFinite(value) };
 }
 
 /** A number from 0 to, but not including, 1. */
 export function fraction(doc: string, initial?: number): Field<number> {
   return {
     doc,
+    form: "number",
     expected: "a number of at least 0 and below 1",
     initial,
     accepts: (value) => typeof value === "number" && value >= 0 && value < 1,
@@ -65,6 +69,7 @@ export function oneOf<const Name extends string>(
 ): Field<Name> {
   return {
     doc: `${doc}: ${names.slice(0, -1).join(", ")} or ${names.at(-1)}`,
+    form: "choice",
     expected: `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`,
     initial,
     accepts: (value) => names.some((name) => name === value),
@@ -72,7 +77,13 @@ export function oneOf<const Name extends string>(
 }
 
 export function onOff(doc: string, initial: boolean): Field<boolean> {
-  return { doc, expected: "true or false", initial, accepts: (value) => typeof value === "boolean" };
+  return {
+    doc,
+    form: "switch",
+    expected: "true or false",
+    initial,
+    accepts: (value) => typeof value === "boolean",
+  };
 }
 
 /** Fields with other initial values, where a model has its own. */

@@ -24,7 +24,7 @@ import { constant, type Draw, fanIn, type NamedTensors, normal, type ParameterSo
 
 export const s6Fields = {
   dState: whole("N, numbers remembered per channel", 16),
-  dtRank: { ...whole("R, rank of the projection to Δ"), initially: "dModel / 16, rounded up" },
+  dtRank: { ...whole("R, rank of the projection to Δ"), initially: "D / 16, rounded up" },
   constantB: onOff("B is a parameter and does not follow the input", false),
   constantC: onOff("C is a parameter and does not follow the input", false),
   constantDelta: onOff("Δ is a parameter and does not follow the input", false),

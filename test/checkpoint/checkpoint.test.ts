@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { loadModel, loadTraining, saveModel, saveTraining } from "../../src/checkpoint/checkpoint.ts";
 import type { Files } from "../../src/checkpoint/files.ts";
 import { memoryFiles } from "../../src/checkpoint/memoryFiles.ts";
+import { isOfficial } from "../../src/checkpoint/pretrained.ts";
 import { openSafetensors, type TensorData, writeSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { plainDevice } from "../../src/index.ts";
 import { createMamba, mambaConfig } from "../../src/models/mamba.ts";
@@ -57,6 +58,7 @@ test("a config that disagrees with the tensors is noted, and the tensors are bel
   const text = new TextDecoder().decode(await files.read("m/config.json"));
   await files.write("m/config.json", new TextEncoder().encode(text.replace('"expand": 2', '"expand": 16')));
   const { model, notes } = await loadModel(device, files, "m");
+  assert.ok(isOfficial(model));
   assert.equal(model.config.expand, 2);
   assert.deepEqual(notes, ["config.json says expand 16, the tensors say 2"]);
 });

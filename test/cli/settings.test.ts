@@ -20,7 +20,7 @@ const resumed = (own: object, asked: object) =>
 
 test("settings survive their config.json", () => {
   const stored = JSON.parse(JSON.stringify({ ...initial, dModel: 8 })) as Record<string, unknown>;
-  const { dModel, layers, dtRank } = readSettings(kind, "runs/a", {
+  const { dModel, layers, dtRank }: Record<string, unknown> = readSettings(kind, "runs/a", {
     command: "train induction-heads",
     settings: stored,
   });

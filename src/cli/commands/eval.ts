@@ -5,6 +5,7 @@ import { measure } from "../evaluation.ts";
 import { deviceFlags, evaluationFlags, outputFlags, sourceFlags } from "../flags.ts";
 import { count, counted, duration, percent, short } from "../format.ts";
 import { readSettings } from "../settings.ts";
+import { expectLanguageModel } from "../model.ts";
 import { findRun, isSameText } from "../run.ts";
 import { placeOfRun } from "../source.ts";
 import { bitsPerByte, taskKindOf } from "../tasks.ts";
@@ -32,7 +33,7 @@ export const evaluation = defineCommand({
     for (const length of lengths) task.validation(0, 1, length); // says now what the task lacks for this length
     const batch = values.batch ?? settings.batch;
     return withDevice(values, async (device) => {
-      const model = await load(device, terminal);
+      const model = expectLanguageModel(speaker, run.directory, await load(device, terminal));
       const live = await terminal.liveLine();
       for (const length of lengths) {
         const row = await measure({ model, task, length, batch, batches: values.batches, live });

@@ -1,11 +1,12 @@
 import { text as readAll } from "node:stream/consumers";
-import { encodeBytes, generateText, type Mamba, UsageError } from "../../node.ts";
+import { encodeBytes, generateText, type LanguageModel, UsageError } from "../../node.ts";
 import { defineCommand } from "../command.ts";
 import { withDevice } from "../device.ts";
 import type { Values } from "../flag.ts";
 import { deviceFlags, modelSourceFlags, outputFlags, samplingFlags } from "../flags.ts";
 import { duration, thousands } from "../format.ts";
 import { breathe } from "../interrupt.ts";
+import { expectLanguageModel } from "../model.ts";
 import { placeOf } from "../source.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -26,7 +27,7 @@ export const generate = defineCommand({
     }
     const prompt = values.prompt === "-" ? await readAll(process.stdin) : values.prompt;
     return withDevice(values, async (device) => {
-      const model = await place.load(device, terminal);
+      const model = expectLanguageModel(speaker, place.path, await place.load(device, terminal));
       const { vocabulary } = model.config;
       if (vocabulary !== 256) {
         throw new UsageError(
@@ -40,7 +41,7 @@ export const generate = defineCommand({
 });
 
 async function write(
-  model: Mamba,
+  model: LanguageModel,
   prompt: string,
   values: Values<typeof samplingFlags>,
   terminal: Terminal,

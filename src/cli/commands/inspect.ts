@@ -1,4 +1,4 @@
-import { type Mamba, Trainer } from "../../node.ts";
+import { LanguageModel, type Model, Trainer } from "../../node.ts";
 import { defineCommand } from "../command.ts";
 import { withDevice } from "../device.ts";
 import { deviceFlags, outputFlags, planFlags, sourceFlags } from "../flags.ts";
@@ -22,7 +22,7 @@ export const inspect = defineCommand({
     return withDevice(values, async (device) => {
       const model = await place.load(device, terminal);
       sayModel(place, model, terminal);
-      if (trained || batch || length) {
+      if (model instanceof LanguageModel && (trained || batch || length)) {
         sayPlan(
           model,
           { batch: batch ?? trained?.batch ?? 1, length: length ?? trained?.length ?? 512 },
@@ -38,7 +38,7 @@ function trainedWith({ run }: ModelPlace): Settings | null {
   return run && readSettings(taskKindOf(run.config.command), run.directory, run.config);
 }
 
-function sayModel({ path, run }: ModelPlace, model: Mamba, terminal: Terminal): void {
+function sayModel({ path, run }: ModelPlace, model: Model, terminal: Terminal): void {
   const { bold, dim } = terminal.colors;
   const { parameters, config } = model;
   const numbers = model.parameterCount();
@@ -69,7 +69,7 @@ function sayModel({ path, run }: ModelPlace, model: Mamba, terminal: Terminal): 
 }
 
 /** What training with batches of this shape takes. The plan is made, and nothing is run. */
-function sayPlan(model: Mamba, shape: { batch: number; length: number }, terminal: Terminal): void {
+function sayPlan(model: LanguageModel, shape: { batch: number; length: number }, terminal: Terminal): void {
   const trainer = new Trainer(model);
   const plan = trainer.plan(shape);
   trainer.free();

@@ -3,7 +3,7 @@ import {
   createMamba,
   type Device,
   inductionHeads,
-  type Mamba,
+  type LanguageModel,
   mambaConfig,
   schedule,
   Trainer,
@@ -17,6 +17,7 @@ import { count, duration } from "../format.ts";
 import { interrupted } from "../interrupt.ts";
 import { evaluateLengths, type Results } from "../reproduce/evaluation.ts";
 import { differences, type Recipe, recipe } from "../reproduce/inductionHeads.ts";
+import { describeModel, expectLanguageModel } from "../model.ts";
 import { type ClaimedRun, claimRun, hasCheckpoint, writeConfig } from "../run.ts";
 import type { Terminal } from "../terminal.ts";
 import { atStart, loadSaved, progressOf, trainInRun } from "../training.ts";
@@ -86,12 +87,13 @@ async function trainAsSaid(
   training: Recipe["training"],
   device: Device,
   terminal: Terminal,
-): Promise<{ model: Mamba; step: number } | null> {
+): Promise<{ model: LanguageModel; step: number } | null> {
   const { vocabulary, dModel, layers, deltaMin, seed, learningRate, hold, end, clip, stages } = training;
   const saved = await loadSaved(speaker, device, run);
   const from = saved ? progressOf(run.directory, saved.training) : atStart;
-  const model =
-    saved?.model ?? createMamba(device, mambaConfig({ vocabulary, dModel, layers, deltaMin }), seed);
+  const model = saved
+    ? expectLanguageModel(speaker, run.directory, saved.model)
+    : createMamba(device, mambaConfig({ vocabulary, dModel, layers, deltaMin }), seed);
   const { directory } = run;
   const parameters = model.parameterCount();
   terminal.emit({
@@ -103,7 +105,7 @@ async function trainAsSaid(
     device: device.name,
   });
   terminal.say(saved ? `resuming ${directory} at step ${count(from.step)}` : `training in ${directory}`);
-  terminal.say(`model    Mamba, ${layers} layers, D ${dModel}: ${count(parameters)} parameters`);
+  terminal.say(`model    ${describeModel(model)}`);
   terminal.say(`device   ${device.name}: ${describeDevice(device)}`);
   if (from.stage >= stages.length) return { model, step: from.step };
 

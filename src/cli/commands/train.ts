@@ -1,19 +1,11 @@
-import {
-  createMamba,
-  type Device,
-  type Mamba,
-  mambaConfig,
-  schedule,
-  type Task,
-  Trainer,
-  UsageError,
-} from "../../node.ts";
+import { type LanguageModel, schedule, Trainer, UsageError } from "../../node.ts";
 import { type Command, defineCommand } from "../command.ts";
 import { describeDevice, withDevice } from "../device.ts";
 import type { Values } from "../flag.ts";
 import { deviceFlags, outputFlags, runFlags } from "../flags.ts";
 import { count, duration } from "../format.ts";
 import { interrupted } from "../interrupt.ts";
+import { completed, describeModel, expectLanguageModel, newLanguageModel } from "../model.ts";
 import { type ClaimedRun, claimRun, hasCheckpoint, isSameText, type Run, writeConfig } from "../run.ts";
 import { readSettings, resumedSettings, settingsOf } from "../settings.ts";
 import { bitsPerByte, type Settings, type TaskKind, taskKinds } from "../tasks.ts";
@@ -50,7 +42,7 @@ async function settle(
   given: ReadonlySet<string>,
 ): Promise<Settings> {
   const { config, directory } = run;
-  if (config === null || !(await hasCheckpoint(run))) return asked; // nothing was trained that could be lost
+  if (config === null || !(await hasCheckpoint(run))) return completed(speaker, asked, given); // nothing to lose
   if (config.command !== `train ${kind.name}`) {
     throw new UsageError(
       `${speaker}: ${directory} is a run of "${config.command}". Choose another --name, ` +
@@ -82,7 +74,9 @@ async function trainKind(
     const { file: _, ...kept } = settings;
     await writeConfig(run, { command: `train ${kind.name}`, settings: kept, ...(source && { source }) });
 
-    const model = saved?.model ?? newModel(device, settings, task);
+    const model = saved
+      ? expectLanguageModel(speaker, run.directory, saved.model)
+      : newLanguageModel(device, settings, task.vocabulary);
     const resumed = saved !== null;
     sayStart(terminal, { run, resumed, step, model, settings });
     if (step >= settings.steps) {
@@ -111,39 +105,24 @@ async function trainKind(
   });
 }
 
-function newModel(device: Device, settings: Settings, { vocabulary }: Task): Mamba {
-  const { dModel, layers, dState, dConv, expand, dtRank, seed } = settings;
-  const sizes = {
-    vocabulary,
-    dModel,
-    layers,
-    dState,
-    dConv,
-    expand,
-    ...(dtRank !== undefined && { dtRank }),
-  };
-  return createMamba(device, mambaConfig(sizes), seed);
-}
-
 interface Start {
   readonly run: Run;
   readonly resumed: boolean;
   readonly step: number;
-  readonly model: Mamba;
+  readonly model: LanguageModel;
   readonly settings: Settings;
 }
 
 function sayStart(terminal: Terminal, { run, resumed, step, model, settings }: Start): void {
   const { directory } = run;
   const { device } = model;
-  const { layers, dModel, dState } = model.config;
   const { batch, length, accumulation, steps } = settings;
   const parameters = model.parameterCount();
   terminal.emit({ type: "run", directory, resumed, step, parameters, device: device.name, settings });
   terminal.say(
     resumed ? `resuming ${directory} at step ${count(step)} of ${count(steps)}` : `training in ${directory}`,
   );
-  terminal.say(`model    Mamba, ${layers} layers, D ${dModel}, N ${dState}: ${count(parameters)} parameters`);
+  terminal.say(`model    ${describeModel(model)}`);
   const pieces = accumulation > 1 ? `${accumulation} × ` : "";
   terminal.say(`data     ${pieces}${batch} sequences of length ${count(length)} per step`);
   terminal.say(`device   ${device.name}: ${describeDevice(device)}`);

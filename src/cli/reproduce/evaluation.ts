@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Mamba, Task } from "../../node.ts";
+import type { LanguageModel, Task } from "../../node.ts";
 import { measure, type Row } from "../evaluation.ts";
 import { count, duration, percent } from "../format.ts";
 import { readMetrics } from "../metrics.ts";
@@ -19,7 +19,7 @@ export interface Results {
 }
 
 export interface EvaluationJob {
-  readonly model: Mamba;
+  readonly model: LanguageModel;
   readonly step: number;
   readonly task: Task;
   readonly run: Run;
