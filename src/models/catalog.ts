@@ -15,7 +15,9 @@ export function modelKindOf(name: string): ModelKind {
   const kind = modelKinds.find((kind) => kind.name === name);
   if (kind) return kind;
   const names = modelKinds.map(({ name }) => name).join(", ");
-  throw new UsageError(`models: there is no model ${JSON.stringify(name)}. There are: ${names}.`);
+  throw new UsageError(
+    `models: there is no model ${JSON.stringify(name.slice(0, 80))}. There are: ${names}.`,
+  );
 }
 
 /** The config of a language model of this kind, with the paper's defaults for what is not given. */

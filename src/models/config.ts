@@ -108,10 +108,15 @@ export function configOf<Some extends Fields>(
   for (const [name, field] of Object.entries(fields)) {
     const value = given[name] ?? field.initial;
     if (!field.accepts(value)) {
-      const got = typeof value === "string" ? JSON.stringify(value) : String(value);
-      throw new UsageError(`${who}: ${name} must be ${field.expected}, got ${got}.`);
+      throw new UsageError(`${who}: ${name} must be ${field.expected}, got ${inWords(value)}.`);
     }
     config[name] = value;
   }
   return config as ConfigOf<Some>; // every field accepted its value
+}
+
+/** A value for an error message, short whatever it is. */
+function inWords(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.slice(0, 80));
+  return typeof value === "object" && value !== null ? "an object" : String(value);
 }
