@@ -127,6 +127,7 @@ export const benchFlags = group("Bench", {
 export const experimentFlags = group("Experiment", {
   paper: toggle("the paper's settings in full; without it, a selection that takes minutes"),
 });
+
 /** A flag for each field of any model, but for those that have one already or that are on unless a file says otherwise. */
 function flagsOfFields(): Record<string, Flag<unknown>> {
   const owners = new Map<string, { kind: string; flag: Flag<unknown> }[]>();
