@@ -48,9 +48,9 @@ for (const { name, model: kind, given } of variants) {
     const model = createLanguageModel(exactDevice(), config, 2);
     const whole = await model.forward(piece(model, 0, length)).logits.read();
     const rows = (from: number, to: number) =>
-      [0, 1].flatMap((b) => [
-        ...whole.slice((b * length + from) * vocabulary, (b * length + to) * vocabulary),
-      ]);
+      [0, 1].flatMap((b) =>
+        Array.from(whole.subarray((b * length + from) * vocabulary, (b * length + to) * vocabulary)),
+      );
     for (const cuts of [
       [0, length],
       [0, 1, 5, length],
