@@ -11,6 +11,8 @@ import { mambaLm } from "./mambaLm.ts";
 import { mambaTrain } from "./mambaTrain.ts";
 import { nplrCase } from "./nplr.ts";
 import { s4dInit } from "./s4dInit.ts";
+import { s4dKernel } from "./s4dKernel.ts";
+import { s4dLayer } from "./s4dLayer.ts";
 import { selectiveScanCase } from "./selectiveScan.ts";
 import { selectiveStateUpdate } from "./selectiveStateUpdate.ts";
 import { vandermondeCauchy } from "./vandermondeCauchy.ts";
@@ -31,6 +33,8 @@ export const adapters: Readonly<Record<string, Adapter>> = {
   mamba_train: mambaTrain,
   nplr: nplrCase,
   s4d_init: s4dInit,
+  s4d_kernel: s4dKernel,
+  s4d_layer: s4dLayer,
   selective_scan: selectiveScanCase,
   selective_state_update: selectiveStateUpdate,
   vandermonde_cauchy: vandermondeCauchy,

@@ -23,6 +23,10 @@ export function mul(x: Complex, y: Complex): Complex {
   return [x[0] * y[0] - x[1] * y[1], x[0] * y[1] + x[1] * y[0]];
 }
 
+export function scale(factor: number, x: Complex): Complex {
+  return [factor * x[0], factor * x[1]];
+}
+
 /** x / y, with y scaled by its larger part first (Smith 1962): |y|² may overflow where the quotient does not. */
 export function div(x: Complex, y: Complex): Complex {
   const [c, d] = y;

@@ -3,6 +3,8 @@ import { test } from "node:test";
 import { openDevice } from "../../src/node.ts";
 import { adamwOp } from "../../src/ops/adamw.ts";
 import { crossEntropyOp } from "../../src/ops/crossEntropy.ts";
+import { diagonalFilterOp } from "../../src/ops/diagonalFilter.ts";
+import { diagonalScanOp } from "../../src/ops/diagonalScan.ts";
 import { dropoutOp } from "../../src/ops/dropout.ts";
 import { embeddingOp } from "../../src/ops/embedding.ts";
 import { sumOfSquaresOp } from "../../src/ops/gradientNorm.ts";
@@ -12,7 +14,7 @@ import { softmaxOp } from "../../src/ops/softmax.ts";
 import type { Numbers } from "../../src/tensor/backend.ts";
 import type { Device } from "../../src/tensor/device.ts";
 import { DeviceError } from "../../src/tensor/errors.ts";
-import { evaluate, integers, normals } from "../compareCalls.ts";
+import { evaluate, type Input, integers, normals } from "../compareCalls.ts";
 
 /** Each large enough to be shared among threads (program.ts, parallelWork), and of no round size. */
 const calls: Record<string, (device: Device) => Promise<Map<string, Numbers>>> = {
@@ -39,8 +41,27 @@ const calls: Record<string, (device: Device) => Promise<Map<string, Numbers>>> =
       weightDecay: 0.1,
     });
   },
+  diagonalFilter: (device) =>
+    evaluate(device, diagonalFilterOp, [...modes(11, 35), normals(3, 11, 35, 2), steps(11)], { length: 301 }),
+  diagonalScan: (device) => {
+    const inputs = [normals(1, 3, 37, 33), ...modes(33, 21), normals(4, 33, 21, 2), normals(5, 33)];
+    return evaluate(device, diagonalScanOp, [...inputs, normals(6, 3, 33, 21, 2)], null);
+  },
   sumOfSquares: (device) => evaluate(device, sumOfSquaresOp, [normals(1, 100_001), null], null),
 };
+
+/** Two tensors (channels, n, 2): Λ with real parts below 0, or Ā inside the unit circle; and B. */
+function modes(channels: number, n: number): Input[] {
+  const inside = normals(1, channels, n, 2);
+  const values = Array.from(inside.values, (x, i) =>
+    i % 2 === 0 ? -0.5 * Math.abs(Math.tanh(x)) : 0.5 * Math.tanh(x),
+  );
+  return [{ ...inside, values }, normals(2, channels, n, 2)];
+}
+
+function steps(channels: number): Input {
+  return { shape: [channels], values: Array.from({ length: channels }, (_, i) => 0.01 * (i + 1)) };
+}
 
 for (const name of ["wasm", "native"]) {
   test(`${name} computes the same bits on one thread as on three`, async (context) => {

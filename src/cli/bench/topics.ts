@@ -1,6 +1,7 @@
 import { conv } from "./conv.ts";
 import { decode } from "./decode.ts";
 import { fft } from "./fft.ts";
+import { filter } from "./filter.ts";
 import { gemm } from "./gemm.ts";
 import { gemv } from "./gemv.ts";
 import { memory } from "./memory.ts";
@@ -18,6 +19,7 @@ export const topics: Readonly<Record<string, Topic>> = {
   conv,
   scan,
   fft,
+  filter,
   decode,
   prefill,
   train,

@@ -4,6 +4,8 @@ import { adamw } from "./adamw.ts";
 import { arithmeticSets } from "./arithmetic.ts";
 import { causalConv1d } from "./causalConv1d.ts";
 import { crossEntropy } from "./crossEntropy.ts";
+import { diagonalFilter } from "./diagonalFilter.ts";
+import { diagonalDiscretize, diagonalScan } from "./diagonalScan.ts";
 import { dropout } from "./dropout.ts";
 import { embedding } from "./embedding.ts";
 import { clipFactor, sumOfSquares } from "./gradientNorm.ts";
@@ -43,6 +45,9 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   causalConv1d,
   fftConv,
   selectiveScan,
+  diagonalFilter,
+  diagonalDiscretize,
+  diagonalScan,
   readProbe,
   fmaProbe,
 };
