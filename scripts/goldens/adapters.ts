@@ -7,6 +7,7 @@ import { discretizeDiag } from "./discretizeDiag.ts";
 import { hippoLegSScale } from "./hippoLegSScale.ts";
 import { hippoLti } from "./hippoLti.ts";
 import { hippoTransition } from "./hippoTransition.ts";
+import { lssl, lsslLayer } from "./lssl.ts";
 import { mambaLm } from "./mambaLm.ts";
 import { mambaTrain } from "./mambaTrain.ts";
 import { nplrCase } from "./nplr.ts";
@@ -29,6 +30,8 @@ export const adapters: Readonly<Record<string, Adapter>> = {
   hippo_legt_lmu: hippoLti,
   hippo_lti: hippoLti,
   hippo_transition: hippoTransition,
+  lssl,
+  lssl_layer: lsslLayer,
   mamba_lm: mambaLm,
   mamba_train: mambaTrain,
   nplr: nplrCase,

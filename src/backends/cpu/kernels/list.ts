@@ -6,6 +6,8 @@ import { causalConv1d } from "./causalConv1d.ts";
 import { crossEntropy } from "./crossEntropy.ts";
 import { diagonalFilter } from "./diagonalFilter.ts";
 import { diagonalDiscretize, diagonalScan } from "./diagonalScan.ts";
+import { denseScan } from "./denseScan.ts";
+import { discretize } from "./discretize.ts";
 import { dropout } from "./dropout.ts";
 import { embedding } from "./embedding.ts";
 import { clipFactor, sumOfSquares } from "./gradientNorm.ts";
@@ -44,6 +46,8 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   matmul,
   causalConv1d,
   fftConv,
+  discretize,
+  denseScan,
   selectiveScan,
   diagonalFilter,
   diagonalDiscretize,
