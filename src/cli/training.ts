@@ -86,6 +86,7 @@ export async function trainInRun(job: TrainingJob): Promise<TrainingOutcome> {
   const interrupt = onInterrupt(() =>
     terminal.note("Finishing this step, then saving. Ctrl-C again stops at once, at the last checkpoint."),
   );
+  sayMemory(job);
   const started = performance.now();
   let step = from.step;
   let stageStep = from.stageStep; // of the stage that the run goes on in
@@ -147,16 +148,24 @@ function remaining(stages: readonly Stage[], step: number): { steps: number; atM
   };
 }
 
-/** What the stage is, and what it needs. */
-/** Says which stage begins and what it needs, unless its sequences are no longer than those that came before. */
+/** What the run will take, before it begins: the programs of its largest stage are made, so what is needed can be had. */
+function sayMemory({ trainer, task, options, from, terminal }: TrainingJob): void {
+  const ahead = options.stages.slice(from.stage);
+  if (ahead.length === 0) return;
+  const tokens = ({ batch, length }: Stage) => batch * length;
+  const largest = ahead.reduce((a, b) => (tokens(b) > tokens(a) ? b : a));
+  const memory = trainer.plan(task.train(0, largest.batch, largest.length), options.accumulation);
+  terminal.say(`memory   ${memoryInWords(memory)}`);
+}
+
+/** Says which stage begins, unless its sequences are no longer than those that came before. */
 function sayStage(
   { options, terminal }: TrainingJob,
-  { stage, of, memory }: Extract<TrainEvent, { type: "stage" }>,
+  { stage, of }: Extract<TrainEvent, { type: "stage" }>,
 ): void {
   const { length } = options.stages;
-  if (options.stages.slice(0, stage).some((earlier) => earlier.length >= of.length)) return;
-  if (length > 1) terminal.say(`stage ${stage + 1} of ${length}: ${describeStage(of)}`);
-  terminal.say(`memory   ${memoryInWords(memory)}`);
+  if (length === 1 || options.stages.slice(0, stage).some((earlier) => earlier.length >= of.length)) return;
+  terminal.say(`stage ${stage + 1} of ${length}: ${describeStage(of)}`);
 }
 
 function describeStage({ batch, length, steps, until }: Stage): string {
