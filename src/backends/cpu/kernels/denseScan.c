@@ -25,7 +25,7 @@ KERNEL(denseScan) {
   int transposed = -1;
   for (int task = begin; task < end; task++) {
     const int c = task / a->batch, b = task % a->batch;  // a thread's tasks in a row share Ā
-    if (c != transposed) transposeSquare(FLOATS(a->Abar) + (long)c * n * n, n, At);
+    if (c != transposed) transposeMatrix(FLOATS(a->Abar) + (long)c * n * n, n, At);
     transposed = c;
     const float* B = FLOATS(a->Bbar) + (long)c * n;
     const float* C = FLOATS(a->C) + (long)c * readouts * n;
@@ -70,7 +70,7 @@ KERNEL(denseScanBackward) {
     const float* A = FLOATS(a->Abar) + (long)c * square;
     const float* B = FLOATS(a->Bbar) + (long)c * n;
     const float* C = FLOATS(a->C) + (long)c * readouts * n;
-    transposeSquare(A, n, At);
+    transposeMatrix(A, n, At);
     float* dA = gradientAt(base, a->dAbar, (long)c * square, spare, a->accumulate & 2, square);
     float* dC = gradientAt(base, a->dC, (long)c * readouts * n, spareC, a->accumulate & 8, readouts * n);
     float* dB = gradientAt(base, a->dBbar, (long)c * n, carried + (long)(readouts + 1) * n, a->accumulate & 4, n);

@@ -43,7 +43,7 @@ INLINE void addScaled(float weight, const float* X, int width, float* out) {
   }
 }
 
-INLINE void transposeSquare(const float* X, int n, float* out) {
+INLINE void transposeMatrix(const float* X, int n, float* out) {
   for (int i = 0; i < n; i++) {
     for (int j = 0; j < n; j++) out[(long)j * n + i] = X[(long)i * n + j];
   }

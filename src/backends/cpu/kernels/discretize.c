@@ -82,7 +82,7 @@ static void discretizeChannel(const DiscretizeBackward* a, char* base, int c, in
   float* inverse = partialOf(a, base, a->channels) + (long)thread * 3 * square;
   float *back = inverse + square, *inner = back + square;
   for (int i = 0; i < square; i++) inverse[i] = alpha * Abar[i] + (i % (n + 1) == 0 ? 1 - alpha : 0);
-  transposeSquare(inverse, n, back);
+  transposeMatrix(inverse, n, back);
   for (int i = 0; i < n; i++) w[i] = 0;
   if (a->dBbar) combineRows(FLOATS(a->dBbar) + (long)c * n, 1, inverse, n, n, w, 0);
   for (int i = 0; i < square; i++) E[i] = 0;
