@@ -23,6 +23,8 @@ export { exp, gelu, log, neg, relu, sigmoid, silu, softplus, sqrt, square, tanh 
 export { adamw, adamwSchedule, type AdamWOptions } from "./ops/adamw.ts";
 export { add, addScalar, div, mul, scale, sub } from "./ops/arithmetic.ts";
 export { assign } from "./ops/assign.ts";
+export { attention, type AttentionOptions } from "./ops/attention.ts";
+export { advance, assignAt } from "./ops/cache.ts";
 export { causalConv1d, type CausalConv1dOptions } from "./ops/causalConv1d.ts";
 export { crossEntropy, type CrossEntropyOptions } from "./ops/crossEntropy.ts";
 export { diagonalDiscretize } from "./ops/diagonalDiscretize.ts";
@@ -41,6 +43,7 @@ export { matmul, type Transposes } from "./ops/matmul.ts";
 export { argmax, max, mean, sum } from "./ops/reduce.ts";
 export { concat, slice, split, transpose } from "./ops/reshape.ts";
 export { rmsNorm } from "./ops/rmsNorm.ts";
+export { rope, type RopeOptions } from "./ops/rope.ts";
 export { selectiveScan, type SelectiveScanOptions } from "./ops/selectiveScan.ts";
 export { softmax } from "./ops/softmax.ts";
 

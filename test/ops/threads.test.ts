@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openDevice } from "../../src/node.ts";
 import { adamwOp } from "../../src/ops/adamw.ts";
+import { attentionOp } from "../../src/ops/attention.ts";
 import { crossEntropyOp } from "../../src/ops/crossEntropy.ts";
 import { diagonalFilterOp } from "../../src/ops/diagonalFilter.ts";
 import { diagonalScanOp } from "../../src/ops/diagonalScan.ts";
@@ -27,6 +28,10 @@ const calls: Record<string, (device: Device) => Promise<Map<string, Numbers>>> =
   embedding: (device) => evaluate(device, embeddingOp, [integers(1, 16, 901), normals(2, 65, 16)], null),
   dropout: (device) => evaluate(device, dropoutOp, [normals(1, 50_001), integers(2, 9, 2)], { rate: 0.5 }),
   softmax: (device) => evaluate(device, softmaxOp, [normals(1, 101, 1001)], null),
+  attention: (device) => {
+    const [q, k, v] = [4, 2, 2].map((heads, i) => normals(i + 1, 1, 210, heads, 24));
+    return evaluate(device, attentionOp, [q, k, v, null], null);
+  },
   "crossEntropy of few tokens": (device) =>
     evaluate(device, crossEntropyOp, [normals(1, 5001, 16), integers(2, 16, 5001)], { ignore: 3 }),
   "crossEntropy of many tokens": (device) =>

@@ -2,6 +2,8 @@ import { DeviceError } from "../../../tensor/errors.ts";
 import { activationSets } from "./activation.ts";
 import { adamw } from "./adamw.ts";
 import { arithmeticSets } from "./arithmetic.ts";
+import { attention } from "./attention.ts";
+import { cacheSets } from "./cache.ts";
 import { causalConv1d } from "./causalConv1d.ts";
 import { crossEntropy } from "./crossEntropy.ts";
 import { diagonalFilter } from "./diagonalFilter.ts";
@@ -16,6 +18,7 @@ import { fmaProbe, readProbe } from "./probe.ts";
 import { reduceSets } from "./reduce.ts";
 import { layerNorm, rmsNorm } from "./rmsNorm.ts";
 import { matmul } from "./matmul.ts";
+import { rope } from "./rope.ts";
 import { selectiveScan } from "./selectiveScan.ts";
 import { sliceSets } from "./slice.ts";
 import { softmax } from "./softmax.ts";
@@ -44,6 +47,9 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   sumOfSquares,
   clipFactor,
   matmul,
+  attention,
+  rope,
+  ...cacheSets,
   causalConv1d,
   fftConv,
   discretize,
