@@ -33,11 +33,16 @@ export { diagonalRecurrence, diagonalScan, type DiagonalScanOptions } from "./op
 export type { Discretization } from "./ops/diagonalSystem.ts";
 export { denseScan } from "./ops/denseScan.ts";
 export { type DenseRule, discretize } from "./ops/discretize.ts";
+export { dplrFilter } from "./ops/dplrFilter.ts";
+export { dplrReadout } from "./ops/dplrReadout.ts";
+export { dplrScan, type DplrScanOptions } from "./ops/dplrScan.ts";
+export { dplrSpectrum } from "./ops/dplrSpectrum.ts";
 export { dropout } from "./ops/dropout.ts";
 export { embedding } from "./ops/embedding.ts";
 export { fftConv, type FftConvOptions } from "./ops/fftConv.ts";
 export { clipFactor, type ClipOptions, sumOfSquares } from "./ops/gradientNorm.ts";
 export { krylovFilter } from "./ops/krylovFilter.ts";
+export { inverseRealFft } from "./ops/inverseRealFft.ts";
 export { layerNorm } from "./ops/layerNorm.ts";
 export { matmul, type Transposes } from "./ops/matmul.ts";
 export { argmax, max, mean, sum } from "./ops/reduce.ts";

@@ -8,32 +8,17 @@
 // in the order of the tree, which a product does not mind, and all elements of a node have their factors r, r² … in
 // common. A subtree is finished before the next one begins: what fits the first-level cache stays there.
 #pragma once
+#include "complexVector.h"
 #include "rows.h"
 
 // An element is the real parts of sixteen channels, a cache line, then the imaginary ones. Subtrees of up to FFT_NEAR
 // elements go level by level. Channels also in fftConv.ts.
 enum { FFT_CHANNELS = 16, FFT_ELEMENT = 2 * FFT_CHANNELS, FFT_NEAR = 128, FFT_AHEAD = 4, FFT_LEVELS = 24 };
 
-typedef struct {
-  vf re, im;
-} cv;
-
 INLINE cv loadElement(const float* p) { return (cv){load(p), load(p + FFT_CHANNELS)}; }
 INLINE void storeElement(float* p, cv z) {
   store(p, z.re);
   store(p + FFT_CHANNELS, z.im);
-}
-INLINE cv plus(cv a, cv b) { return (cv){a.re + b.re, a.im + b.im}; }
-INLINE cv minus(cv a, cv b) { return (cv){a.re - b.re, a.im - b.im}; }
-INLINE cv scaled(cv a, vf by) { return (cv){a.re * by, a.im * by}; }
-// a + sign i b
-INLINE cv plusI(cv a, cv b, const int sign) {
-  return sign > 0 ? (cv){a.re - b.im, a.im + b.re} : (cv){a.re + b.im, a.im - b.re};
-}
-// a b, or a b̄ where sign < 0.
-INLINE cv times(cv a, cv b, const int sign) {
-  return sign > 0 ? (cv){fma_(a.re, b.re, -(a.im * b.im)), fma_(a.re, b.im, a.im * b.re)}
-                  : (cv){fma_(a.re, b.re, a.im * b.im), fma_(a.im, b.re, -(a.re * b.im))};
 }
 
 // The least M for sequences of `length` numbers: 2^a · (1, 3, 5, 9, 15 or 45), a ≥ 4; also in fftConv.ts.

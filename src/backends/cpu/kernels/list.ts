@@ -10,10 +10,13 @@ import { diagonalFilter } from "./diagonalFilter.ts";
 import { diagonalDiscretize, diagonalScan } from "./diagonalScan.ts";
 import { denseScan } from "./denseScan.ts";
 import { discretize } from "./discretize.ts";
+import { dplrScan } from "./dplrScan.ts";
+import { dplrReadout, dplrSpectrum } from "./dplrSpectrum.ts";
 import { dropout } from "./dropout.ts";
 import { embedding } from "./embedding.ts";
 import { clipFactor, sumOfSquares } from "./gradientNorm.ts";
 import { fftConv } from "./fftConv.ts";
+import { inverseRealFft } from "./inverseRealFft.ts";
 import { fmaProbe, readProbe } from "./probe.ts";
 import { reduceSets } from "./reduce.ts";
 import { layerNorm, rmsNorm } from "./rmsNorm.ts";
@@ -58,6 +61,10 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   diagonalFilter,
   diagonalDiscretize,
   diagonalScan,
+  dplrScan,
+  dplrSpectrum,
+  dplrReadout,
+  inverseRealFft,
   readProbe,
   fmaProbe,
 };
