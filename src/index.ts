@@ -70,6 +70,7 @@ export {
   sequenceConfig,
   sequenceModel,
 } from "./models/catalog.ts";
+export { scaleStepSizes } from "./models/delta.ts";
 export type { ConfigOf, Field, Fields } from "./models/config.ts";
 export { type LanguageConfig, LanguageModel } from "./models/languageModel.ts";
 export type { NamedTensors, ParameterSource } from "./models/layers.ts";
@@ -82,6 +83,7 @@ export {
   mambaConfig,
   mambaKind,
 } from "./models/mamba.ts";
+export { S4D, s4dKind } from "./models/s4d.ts";
 export { S4Block } from "./models/s4Block.ts";
 export { type MaskOptions, type SequenceConfig, SequenceModel } from "./models/sequenceModel.ts";
 

@@ -1,56 +1,45 @@
-import { exp, gelu, neg, sigmoid } from "../../src/ops/activation.ts";
-import { add, addScalar, mul } from "../../src/ops/arithmetic.ts";
-import { diagonalFilter } from "../../src/ops/diagonalFilter.ts";
-import { fftConv } from "../../src/ops/fftConv.ts";
-import { matmul } from "../../src/ops/matmul.ts";
+import { S4Block } from "../../src/models/s4Block.ts";
+import { configOf } from "../../src/models/config.ts";
+import { S4D, s4dFields } from "../../src/models/s4d.ts";
+import { mul } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/reduce.ts";
-import { split, transpose } from "../../src/ops/reshape.ts";
+import { transpose } from "../../src/ops/reshape.ts";
 import { gradients } from "../../src/tensor/autograd.ts";
 import { reshape } from "../../src/tensor/reshape.ts";
+import type { Tensor } from "../../src/tensor/tensor.ts";
 import type { Context } from "./adapter.ts";
 import type { GoldenCase, Values } from "./case.ts";
-import { pairs } from "./complexTensors.ts";
 import { download, inverse, permute, uploadInputs } from "./layout.ts";
 
-const weight = "output_linear.0.weight";
-const bias = "output_linear.0.bias";
+/** The official name of each of our parameters. */
+const official: Readonly<Record<string, string>> = {
+  logAReal: "kernel.log_A_real",
+  AImag: "kernel.A_imag",
+  C: "kernel.C",
+  logDelta: "kernel.log_dt",
+  D: "D",
+  out: "output_linear.0.weight",
+  outBias: "output_linear.0.bias",
+};
 
-/**
- * Kind `s4d_layer`: the S4D layer of models/s4/s4d.py, filter, convolution, GELU, and a linear map with GLU, and the
- * gradients of Σ y G.
- */
+/** Kind `s4d_layer`: the block of models/s4/s4d.py, which is our S4Block around S4D, and the gradients of Σ y G. */
 export async function s4dLayer(golden: GoldenCase, { device }: Context): Promise<Record<string, Values>> {
-  const names = [
-    "u",
-    "D",
-    "kernel.C",
-    "kernel.log_dt",
-    "kernel.log_A_real",
-    "kernel.A_imag",
-    weight,
-    bias,
-    "G",
-  ];
+  const names = ["u", "G", ...Object.values(official)];
   const inputs = await uploadInputs(golden, device, names, orderOf);
-  const { u, D, "kernel.C": C, "kernel.log_A_real": decay, "kernel.A_imag": frequency } = inputs;
-  const [, length, channels] = u.shape;
-  const layer = () => {
-    const lambda = pairs(neg(exp(decay)), frequency); // +i here
-    const ones = pairs(addScalar(device.zeros(decay.shape), 1), device.zeros(decay.shape));
-    const filter = diagonalFilter(lambda, ones, C, exp(inputs["kernel.log_dt"]), { length });
-    const mixed = matmul(
-      gelu(fftConv(u, filter, { D })),
-      transpose(reshape(inputs[weight], [2 * channels, channels])),
-    );
-    const [value, gate] = split(add(mixed, inputs[bias]), [channels, channels]);
-    return mul(value, sigmoid(gate));
+  const [channels, n] = inputs["kernel.C"].shape;
+  const layer = (u: Tensor) => {
+    const source = (name: string) => {
+      const given = inputs[official[name]];
+      return name === "out" ? transpose(reshape(given, [2 * channels, channels])) : given; // official weights are (out, in)
+    };
+    const config = configOf("s4d", s4dFields, { dState: 2 * n });
+    return new S4Block(channels, new S4D(config, channels, source), source).forward(u).y;
   };
-
-  const results: Record<string, Values> = { "out.y": theirs("y", await download(layer())) };
+  const results: Record<string, Values> = { "out.y": theirs("y", await download(layer(inputs.u))) };
   const wanted = Object.entries(inputs).filter(([name]) => name !== "G");
   const { gradients: found } = gradients(
     wanted.map(([, tensor]) => tensor),
-    () => sum(mul(layer(), inputs.G)),
+    () => sum(mul(layer(inputs.u), inputs.G)),
   );
   for (const [name, tensor] of wanted) {
     const gradient = found.get(tensor);

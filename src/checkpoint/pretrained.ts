@@ -17,6 +17,7 @@ const unsayable = [
   "normPlace",
   "dropout",
   "feedForward",
+  "ssm",
   "constantB",
   "constantC",
   "constantDelta",

@@ -38,6 +38,10 @@ export const trainingFlags = group("Training", {
   length: integer("tokens of a sequence", 64),
   accumulation: integer("batches whose gradients make one update", 1),
   learningRate: number("the highest rate", 1e-3, { above: 0, below: Infinity }),
+  ssmLearningRate: number("the highest rate of A, B and Δ, where the model trains them apart", 1e-3, {
+    above: 0,
+    below: Infinity,
+  }),
   warmup: integer("steps over which the rate rises from 0", 0, { least: 0 }),
   schedule: choice("how the rate goes on after the warm-up", "NAME", ["constant", "cosine"], "constant"),
   weightDecay: number("decay of the matrices, as in AdamW", 0, { least: 0, below: Infinity }),
@@ -112,6 +116,17 @@ export const evaluationFlags = group("Evaluation", {
     initially: "as trained",
   },
   batches: integer("validation batches per length", 16),
+  rate: {
+    ...number(
+      "changes the step size Δ by this factor, as if sampled at 1/X of the rate (S4 family)",
+      undefined,
+      {
+        above: 0,
+        below: Infinity,
+      },
+    ),
+    initially: "1, as trained",
+  },
   batch: { ...integer("sequences per batch", undefined), initially: "as trained" },
 });
 

@@ -51,6 +51,8 @@ export interface ModelKind<Config extends BackboneConfig = BackboneConfig> {
   readonly title: string;
   /** Its whole config, `backboneFields` among them. */
   readonly fields: Fields;
+  /** Parameters of its mixer that are the state space model itself, A, B and Δ: trained slowly, without decay. */
+  readonly ssmParameters: readonly string[];
   /** Fills in what is not given. Throws a UsageError on what makes no model. */
   config(given: Readonly<Record<string, unknown>>): Config;
   mixer(config: Config, source: ParameterSource): Mixer;

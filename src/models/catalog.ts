@@ -5,10 +5,11 @@ import { configOf } from "./config.ts";
 import { type LanguageConfig, languageFields, LanguageModel } from "./languageModel.ts";
 import { type ParameterSource, randomParameters } from "./layers.ts";
 import { mambaKind } from "./mamba.ts";
+import { s4dKind } from "./s4d.ts";
 import { type SequenceConfig, sequenceFields, SequenceModel } from "./sequenceModel.ts";
 
 /** Every model there is. What makes, trains, saves, reads and describes models goes by this list. */
-export const modelKinds: readonly ModelKind[] = [mambaKind];
+export const modelKinds: readonly ModelKind[] = [mambaKind, s4dKind];
 
 /** @throws UsageError when there is no such model. */
 export function modelKindOf(name: string): ModelKind {
@@ -22,7 +23,12 @@ export function modelKindOf(name: string): ModelKind {
 
 /** The config of a language model of this kind, with the paper's defaults for what is not given. */
 export function languageConfig(model: string, given: Readonly<Record<string, unknown>>): LanguageConfig {
-  const config: BackboneConfig = modelKindOf(model).config(given);
+  const config: BackboneConfig & { bidirectional?: boolean } = modelKindOf(model).config(given);
+  if (config.bidirectional) {
+    throw new UsageError(
+      `${model}: a language model cannot be bidirectional, it would see what it has to say.`,
+    );
+  }
   return { model, ...configOf(model, languageFields, given), ...config };
 }
 

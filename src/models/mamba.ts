@@ -22,14 +22,17 @@ import { UsageError } from "../tensor/errors.ts";
 import { reshape } from "../tensor/reshape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { backboneFields, type Mixer, type ModelKind } from "./backbone.ts";
-import { type ConfigOf, configOf, onOff, positive, whole } from "./config.ts";
+import { type ConfigOf, configOf, onOff, oneOf, positive, whole } from "./config.ts";
 import { checkDelta } from "./delta.ts";
 import { languageFields, LanguageModel } from "./languageModel.ts";
+import { gated, type GatedSsm } from "./gatedSsm.ts";
 import { fanIn, linear, type NamedTensors, type ParameterSource, randomParameters } from "./layers.ts";
-import { type GatedSsm, S6, s6Fields } from "./s6.ts";
+import { S4D, s4dFields, s4dSsmParameters } from "./s4d.ts";
+import { S6, s6Fields } from "./s6.ts";
 
 export const mambaFields = {
   ...backboneFields,
+  ssm: oneOf("the SSM in the block", ["s6", "s4d"], "s6"),
   ...s6Fields,
   dConv: whole("K, taps of the short convolution", 4),
   expand: positive("E, channels inside a block per channel outside", 2),
@@ -47,6 +50,7 @@ export const mambaKind: ModelKind<MambaBlockConfig> = {
   name: "mamba",
   title: "Mamba",
   fields: mambaFields,
+  ssmParameters: s4dSsmParameters, // those of S6 are trained like all others, without decay
   config(given) {
     const dtRank = given.dtRank ?? Math.ceil(Number(given.dModel) / 16);
     const config = configOf("mamba", mambaFields, { ...given, dtRank });
@@ -76,6 +80,21 @@ export function mamba(config: MambaConfig, source: ParameterSource): LanguageMod
   return new LanguageModel(config, source, (own) => new MambaBlock(config, own));
 }
 
+/**
+ * What may stand in the block, so that the rows of the paper's Table 1 can be built. Those that do not select take N
+ * and the range of Δ from the block's config, the rest as in their own papers.
+ */
+const ssms: Record<
+  MambaBlockConfig["ssm"],
+  (c: MambaBlockConfig, dInner: number, s: ParameterSource) => GatedSsm
+> = {
+  s6: (config, dInner, source) => new S6(config, dInner, source),
+  s4d: ({ dState, deltaMin, deltaMax }, dInner, source) => {
+    const config = configOf("mamba", s4dFields, { dState, deltaMin, deltaMax });
+    return gated(new S4D(config, dInner, source));
+  },
+};
+
 /** The Mamba block. u, y: (batch, length, dModel). */
 export class MambaBlock implements Mixer {
   readonly parameters: NamedTensors;
@@ -87,7 +106,7 @@ export class MambaBlock implements Mixer {
     const inX = source("inX", [dModel, dInner], fanIn(dModel));
     const inZ = source("inZ", [dModel, dInner], fanIn(dModel));
     const convWeight = source("convWeight", [dConv, dInner], fanIn(dConv));
-    this.#ssm = new S6(config, dInner, source);
+    this.#ssm = ssms[config.ssm](config, dInner, source);
     this.parameters = {
       inX,
       inZ,

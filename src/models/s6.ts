@@ -20,6 +20,7 @@ import { reshape } from "../tensor/reshape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type ConfigOf, onOff, whole } from "./config.ts";
 import { deltaDraw, deltaFields } from "./delta.ts";
+import type { GatedSsm } from "./gatedSsm.ts";
 import { constant, type Draw, fanIn, type NamedTensors, normal, type ParameterSource } from "./layers.ts";
 
 export const s6Fields = {
@@ -32,13 +33,6 @@ export const s6Fields = {
 };
 
 type S6Config = ConfigOf<typeof s6Fields>;
-
-/** An SSM and the gate behind it: y = ssm(v) ⊙ silu(z). v, z, y (batch, length, dInner). */
-export interface GatedSsm {
-  readonly parameters: NamedTensors;
-  initialState(batch: number): NamedTensors;
-  forward(v: Tensor, z: Tensor, state?: NamedTensors, resets?: Tensor): { y: Tensor; state?: NamedTensors };
-}
 
 /** What a scan of v (batch, length, dInner) is made with: B, C as `selectiveScan` takes them. */
 type Selection = (v: Tensor) => { delta: Tensor; B: Tensor; C: Tensor };

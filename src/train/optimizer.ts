@@ -15,8 +15,12 @@ export interface OptimizerOptions {
   readonly weightDecay?: number;
   /** The gradient is scaled down to this global norm; Infinity never scales. Default 1. */
   readonly maxNorm?: number;
-  /** Which parameters decay. Default: all matrices but logA; no biases, norms, D. */
+  /** Which parameters decay. Default: all matrices but logA and those of `isSsm`; no biases, norms, D. */
   readonly decays?: (name: string, parameter: Tensor) => boolean;
+  /** Which parameters are those of a state space model itself, A, B and Δ, to be trained slowly. Default: none. */
+  readonly isSsm?: (name: string) => boolean;
+  /** Their rate is never above this one (S4, appendix; arXiv 2206.11893, section 6). Default 1e-3. */
+  readonly ssmLearningRate?: number;
 }
 
 /** As in the paper's code: no decay on A, D, biases and norms. */
@@ -39,6 +43,8 @@ export class Optimizer {
   /** Updates made so far. */
   updates: number;
   readonly #schedule: Tensor;
+  readonly #ssmSchedule: Tensor;
+  readonly #ssmLearningRate: number;
   readonly #betas: { readonly beta1: number; readonly beta2: number };
   readonly #norm: Program<{ norm: Tensor; factor: Tensor }>;
   readonly #update: Program<null>;
@@ -51,11 +57,14 @@ export class Optimizer {
     from: { moments: Moments; updates: number } = { moments: zeroMoments(device, parameters), updates: 0 },
   ) {
     const { beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, weightDecay = 0.1, maxNorm = 1 } = options;
-    const decays = options.decays ?? decaysByDefault;
+    const { isSsm = () => false, ssmLearningRate = 1e-3 } = options;
+    const decays = options.decays ?? ((name, parameter) => decaysByDefault(name, parameter) && !isSsm(name));
     this.moments = from.moments;
     this.updates = from.updates;
     this.#betas = { beta1, beta2 };
     this.#schedule = device.zeros([3]);
+    this.#ssmSchedule = device.zeros([3]);
+    this.#ssmLearningRate = ssmLearningRate;
     this.#norm = capture(device, () => {
       let sum: Tensor | null = null;
       for (const gradient of gradients.values()) sum = sumOfSquares(gradient, sum);
@@ -70,7 +79,8 @@ export class Optimizer {
         if (!gradient || !m || !v) continue; // a parameter that the loss does not depend on
         const decay = decays(name, parameter) ? weightDecay : 0;
         const own: AdamWOptions = { beta1, beta2, epsilon, weightDecay: decay };
-        adamw(parameter, gradient, m, v, this.#schedule, factor, own);
+        const schedule = isSsm(name) ? this.#ssmSchedule : this.#schedule;
+        adamw(parameter, gradient, m, v, schedule, factor, own);
       }
       return null;
     });
@@ -94,7 +104,9 @@ export class Optimizer {
   /** One step with the gradients whose norm was taken last. */
   update(learningRate: number): void {
     this.updates++;
+    const ssmRate = Math.min(learningRate, this.#ssmLearningRate);
     this.#schedule.write(adamwSchedule(learningRate, this.updates, this.#betas));
+    this.#ssmSchedule.write(adamwSchedule(ssmRate, this.updates, this.#betas));
     this.#update.run();
   }
 
@@ -102,6 +114,7 @@ export class Optimizer {
     this.#norm.free();
     this.#update.free();
     this.#schedule.free();
+    this.#ssmSchedule.free();
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Batch } from "../data/task.ts";
 import { random } from "../math/random.ts";
 import type { Model } from "../models/backbone.ts";
+import { modelKindOf } from "../models/catalog.ts";
 import type { LanguageModel } from "../models/languageModel.ts";
 import type { NamedTensors } from "../models/layers.ts";
 import { scale } from "../ops/arithmetic.ts";
@@ -82,7 +83,8 @@ export class Trainer<B extends Extent = Batch> {
     this.model = this.objective.model;
     const { device, parameters, config, backbone } = this.model;
     this.#gradients = new Map([...parameters].map(([name, { shape }]) => [name, device.zeros(shape)]));
-    this.optimizer = new Optimizer(device, parameters, this.#gradients, options, from);
+    const isSsm = ssmParametersOf(config.model);
+    this.optimizer = new Optimizer(device, parameters, this.#gradients, { isSsm, ...options }, from);
     const drawing = config.dropout > 0 ? backbone.branches : 0;
     this.#seeds = Array.from({ length: drawing }, () => device.integers([0, 0]));
     this.#seed = seed;
@@ -198,4 +200,10 @@ export class Trainer<B extends Extent = Batch> {
         "Lower the learning rate. The model is as it was before this step.",
     );
   }
+}
+
+/** Tells the parameters that a kind of model wants to be trained slowly, by the last part of their names. */
+function ssmParametersOf(model: string): (name: string) => boolean {
+  const names = new Set(modelKindOf(model).ssmParameters);
+  return (name) => name.includes(".mixer.") && names.has(name.slice(name.lastIndexOf(".") + 1));
 }

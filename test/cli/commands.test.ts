@@ -112,6 +112,27 @@ test("eval measures each length, in bits per byte for text", async () => {
   }
 });
 
+test("any model of the catalog is trained and measured, at another sampling rate where Δ is a parameter", async (t) => {
+  const folder = temporaryFolder(t);
+  const s4d = ["train", "induction-heads", ...tiny, "--model", "s4d", "--steps", "2"];
+  const trained = await statewise(s4d, { cwd: folder });
+  assert.equal(trained.code, 0, trained.stderr);
+  assert.match(trained.stdout, /^model {4}S4D, 1 layers, D 4, N 2: \d+ parameters$/m);
+  const measured = (rate: string) =>
+    statewise(["eval", "--run", "induction-heads", "--batches", "1", "--rate", rate, "--json"], {
+      cwd: folder,
+    });
+  const [same, half] = await Promise.all([measured("1"), measured("0.5")]);
+  assert.equal(half.code, 0, half.stderr);
+  assert.notEqual(jsonLines(same.stdout)[0].loss, jsonLines(half.stdout)[0].loss);
+  const [foreign, selective] = await Promise.all([
+    statewise([...s4d, "--name", "other", "--d-conv", "3"], { cwd: folder }),
+    statewise(["eval", "--run", "induction-heads", "--rate", "2"], { cwd }),
+  ]);
+  assert.equal(foreign.stderr, "train: --model s4d has no --d-conv.\n");
+  assert.equal(selective.stderr, "mamba: has no step sizes of its own to change, they follow the input.\n");
+});
+
 test("eval speaks to people, too, and knows what the text is too short for", async () => {
   const [right, wrong] = await Promise.all([
     statewise(["eval", "--run", "induction-heads", "--batches", "2", "--batch", "1"], { cwd }),

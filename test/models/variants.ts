@@ -11,7 +11,17 @@ const mamba = (name: string, given: object): Variant => ({
   given: { dState: 4, ...given },
 });
 
+const s4d = (initialization: string, discretization: string): Variant => ({
+  name: `S4D-${initialization}, ${discretization}`,
+  model: "s4d",
+  given: { dState: 8, initialization, discretization },
+});
+
 export const variants: readonly Variant[] = [
+  s4d("lin", "zoh"),
+  s4d("inv", "bilinear"),
+  s4d("legs", "zoh"),
+  s4d("real", "bilinear"),
   mamba("as published", {}),
   mamba("post-norm, LayerNorm, feed-forward part, untied", {
     norm: "layer",
@@ -22,5 +32,6 @@ export const variants: readonly Variant[] = [
   mamba("constant B", { constantB: true }),
   mamba("constant C", { constantC: true }),
   mamba("constant Δ", { constantDelta: true }),
+  mamba("S4D in the block", { ssm: "s4d" }),
   mamba("nothing selected", { constantB: true, constantC: true, constantDelta: true }),
 ];

@@ -1,4 +1,4 @@
-import { FormatError, UsageError } from "../../node.ts";
+import { FormatError, scaleStepSizes, UsageError } from "../../node.ts";
 import { defineCommand } from "../command.ts";
 import { withDevice } from "../device.ts";
 import { measure } from "../evaluation.ts";
@@ -34,6 +34,7 @@ export const evaluation = defineCommand({
     const batch = values.batch ?? settings.batch;
     return withDevice(values, async (device) => {
       const model = expectLanguageModel(speaker, run.directory, await load(device, terminal));
+      if (values.rate !== undefined) await scaleStepSizes(model, values.rate);
       const live = await terminal.liveLine();
       for (const length of lengths) {
         const row = await measure({ model, task, length, batch, batches: values.batches, live });
