@@ -86,6 +86,7 @@ export {
 export { S4D, s4dKind } from "./models/s4d.ts";
 export { S4Block } from "./models/s4Block.ts";
 export { type MaskOptions, type SequenceConfig, SequenceModel } from "./models/sequenceModel.ts";
+export { CausalAttention, type TransformerConfig, transformerKind } from "./models/transformer.ts";
 
 export { ErrorSum, type ForecastErrors, naiveScale, seasonalNaive } from "./math/forecastErrors.ts";
 export {

@@ -55,7 +55,9 @@ export function normal(deviation: number): Draw {
 /** Copies a new state over the old one, so that the next replay of a program begins where this one ends. */
 export function carryState(old: readonly NamedTensors[], next: readonly NamedTensors[]): void {
   for (const [i, layer] of old.entries()) {
-    for (const [name, tensor] of Object.entries(layer)) assign(tensor, next[i][name]);
+    for (const [name, tensor] of Object.entries(layer)) {
+      if (next[i][name] !== tensor) assign(tensor, next[i][name]); // a cache grows in place
+    }
   }
 }
 

@@ -34,4 +34,18 @@ export const variants: readonly Variant[] = [
   mamba("constant Δ", { constantDelta: true }),
   mamba("S4D in the block", { ssm: "s4d" }),
   mamba("nothing selected", { constantB: true, constantC: true, constantDelta: true }),
+  { name: "Transformer", model: "transformer", given: { heads: 1, context: 20 } },
+  {
+    name: "Transformer, grouped heads, LayerNorm after each part",
+    model: "transformer",
+    given: {
+      dModel: 16,
+      heads: 4,
+      kvHeads: 2,
+      context: 20,
+      feedForward: 0,
+      norm: "layer",
+      normPlace: "post",
+    },
+  },
 ];

@@ -1,3 +1,4 @@
+import { attention } from "./attention.ts";
 import { conv } from "./conv.ts";
 import { decode } from "./decode.ts";
 import { fft } from "./fft.ts";
@@ -18,6 +19,7 @@ export const topics: Readonly<Record<string, Topic>> = {
   gemv,
   conv,
   scan,
+  attention,
   fft,
   filter,
   decode,
