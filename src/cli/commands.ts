@@ -2,6 +2,7 @@ import type { Command } from "./command.ts";
 import { bench } from "./commands/bench.ts";
 import { devices } from "./commands/devices.ts";
 import { evaluation } from "./commands/eval.ts";
+import { experimentCommands } from "./commands/experiments.ts";
 import { generate } from "./commands/generate.ts";
 import { inspect } from "./commands/inspect.ts";
 import { reproduceInductionHeads } from "./commands/reproduce.ts";
@@ -14,6 +15,7 @@ export const commands: readonly Command[] = [
   generate,
   inspect,
   reproduceInductionHeads,
+  ...experimentCommands,
   devices,
   bench,
 ];
