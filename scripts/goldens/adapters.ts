@@ -14,6 +14,7 @@ import { nplrCase } from "./nplr.ts";
 import { s4dInit } from "./s4dInit.ts";
 import { s4dKernel } from "./s4dKernel.ts";
 import { s4dLayer } from "./s4dLayer.ts";
+import { s4BlockCase } from "./s4Block.ts";
 import { s4DplrKernel } from "./s4DplrKernel.ts";
 import { selectiveScanCase } from "./selectiveScan.ts";
 import { selectiveStateUpdate } from "./selectiveStateUpdate.ts";
@@ -39,6 +40,7 @@ export const adapters: Readonly<Record<string, Adapter>> = {
   s4d_init: s4dInit,
   s4d_kernel: s4dKernel,
   s4d_layer: s4dLayer,
+  s4_block: s4BlockCase,
   s4_dplr_kernel: s4DplrKernel,
   selective_scan: selectiveScanCase,
   selective_state_update: selectiveStateUpdate,

@@ -78,7 +78,7 @@ export async function s4DplrKernel(golden: GoldenCase, { device }: Context): Pro
 const inOrder = (_: string, rank: number) => Array.from({ length: rank }, (_, axis) => axis);
 
 /** In float64: C̃ (heads, channels, n, 2), and Ā, B̄ of each channel as matrices over both of each conjugate pair. */
-async function discretize(stored: Readonly<Record<string, Tensor>>, length: number) {
+export async function discretize(stored: Readonly<Record<string, Tensor>>, length: number) {
   const exact = plainDevice("f64");
   const parameters: Record<string, Tensor> = {};
   for (const [name, tensor] of Object.entries(stored))

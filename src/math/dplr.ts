@@ -73,16 +73,24 @@ export function discreteDplr(
   };
 }
 
-/** x Ā for a row x (n, 2), half, that reads y = 2 Re Σ x h: x ⊙ a − Σ_r f_r Re Σ_n x w_r. */
-export function rowTimesDplr(x: Float64Array, { a, w, f }: DiscreteDplr): Float64Array {
-  const low = combine(f, (r) => inner(conjugate(x), w[r])[0]);
-  return product(x, a).map((v, i) => v - low[i]);
-}
-
-/** C̃ = C (I − Ā^length) (n, 2), half: what S4 trains in place of C (its appendix C.3). O(n · length). */
-export function truncatedReadout(C: Float64Array, system: DiscreteDplr, length: number): Float64Array {
-  let row = C;
-  for (let l = 0; l < length; l++) row = rowTimesDplr(row, system);
+/**
+ * C̃ = C (I − Ā^length) (n, 2), half, of a readout C of y = 2 Re Σ C h: what S4 trains in place of C (its section 3.3). As
+ * `truncatedC`, but row by row, C Ā = C ⊙ a − Σ_r f_r Re Σ_n C w_r: O(n · length).
+ */
+export function truncatedReadout(C: Float64Array, { a, w, f }: DiscreteDplr, length: number): Float64Array {
+  const row = C.slice();
+  for (let l = 0; l < length; l++) {
+    const low = w.map((column) => realOf(row, column));
+    for (let i = 0; i < row.length; i += 2) {
+      const [re, im] = [row[i], row[i + 1]];
+      row[i] = re * a[i] - im * a[i + 1];
+      row[i + 1] = re * a[i + 1] + im * a[i];
+      for (let r = 0; r < low.length; r++) {
+        row[i] -= low[r] * f[r][i];
+        row[i + 1] -= low[r] * f[r][i + 1];
+      }
+    }
+  }
   return C.map((v, i) => v - row[i]);
 }
 
@@ -95,6 +103,13 @@ export function inner(x: Float64Array, y: Float64Array): [re: number, im: number
     im += x[i] * y[i + 1] - x[i + 1] * y[i];
   }
   return [re, im];
+}
+
+/** Re Σ_n x y. */
+function realOf(x: Float64Array, y: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < x.length; i += 2) sum += x[i] * y[i] - x[i + 1] * y[i + 1];
+  return sum;
 }
 
 function product(x: Float64Array, y: Float64Array): Float64Array {

@@ -5,12 +5,13 @@ import { configOf } from "./config.ts";
 import { type LanguageConfig, languageFields, LanguageModel } from "./languageModel.ts";
 import { type ParameterSource, randomParameters } from "./layers.ts";
 import { mambaKind } from "./mamba.ts";
+import { s4Kind } from "./s4.ts";
 import { s4dKind } from "./s4d.ts";
 import { type SequenceConfig, sequenceFields, SequenceModel } from "./sequenceModel.ts";
 import { transformerKind } from "./transformer.ts";
 
 /** Every model there is. What makes, trains, saves, reads and describes models goes by this list. */
-export const modelKinds: readonly ModelKind[] = [mambaKind, s4dKind, transformerKind];
+export const modelKinds: readonly ModelKind[] = [mambaKind, s4Kind, s4dKind, transformerKind];
 
 /** @throws UsageError when there is no such model. */
 export function modelKindOf(name: string): ModelKind {

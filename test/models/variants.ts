@@ -17,6 +17,12 @@ const s4d = (initialization: string, discretization: string): Variant => ({
   given: { dState: 8, initialization, discretization },
 });
 
+const s4 = (name: string, given: object): Variant => ({
+  name: `S4, ${name}`,
+  model: "s4",
+  given: { dState: 6, filterLength: 16, ...given },
+});
+
 export const variants: readonly Variant[] = [
   s4d("lin", "zoh"),
   s4d("inv", "bilinear"),
@@ -48,4 +54,6 @@ export const variants: readonly Variant[] = [
       normPlace: "post",
     },
   },
+  s4("as published", {}),
+  s4("rank 2", { initialization: "legt" }),
 ];

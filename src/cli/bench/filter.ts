@@ -1,5 +1,6 @@
 import { capture, type Device, diagonalFilter, diagonalScan, gradients } from "../../node.ts";
 import { type Case, runCases } from "./cases.ts";
+import { dplrCases } from "./dplr.ts";
 import { uniform } from "./inputs.ts";
 import type { Topic } from "./topic.ts";
 
@@ -18,17 +19,16 @@ const sizes: readonly Size[] = [
 const batch = 4;
 
 export const filter: Topic = {
-  summary: "S4D: its filter, forward, and forward with backward, and its recurrence",
+  summary: "S4D and S4: their filters, forward, and forward with backward, and their recurrences",
   run: (context) =>
-    runCases(
-      "filter",
-      context,
-      (context.quick ? [{ channels: 8, n: 4, length: 64 }] : sizes).flatMap((size) => [
+    runCases("filter", context, [
+      ...(context.quick ? [{ channels: 8, n: 4, length: 64 }] : sizes).flatMap((size) => [
         filterCase(context.device, size, false),
         filterCase(context.device, size, true),
         scanCase(context.device, size),
       ]),
-    ),
+      ...dplrCases(context.device, context.quick),
+    ]),
 };
 
 /** Λ as S4D-Lin, B, C, Δ. */
