@@ -83,6 +83,7 @@ export {
   mambaConfig,
   mambaKind,
 } from "./models/mamba.ts";
+export { S4, s4Kind } from "./models/s4.ts";
 export { S4D, s4dKind } from "./models/s4d.ts";
 export { S4Block } from "./models/s4Block.ts";
 export { type MaskOptions, type SequenceConfig, SequenceModel } from "./models/sequenceModel.ts";
