@@ -6,6 +6,9 @@ import { experimentCommands } from "./commands/experiments.ts";
 import { generate } from "./commands/generate.ts";
 import { inspect } from "./commands/inspect.ts";
 import { reproduceInductionHeads } from "./commands/reproduce.ts";
+import { ablation } from "./reproduce/ablation.ts";
+import { comparisonCommand } from "./reproduce/comparison.ts";
+import { selectiveCopyingComparison } from "./reproduce/selectiveCopying.ts";
 import { trainCommands } from "./commands/train.ts";
 
 /** All commands, in the order of the help. */
@@ -16,6 +19,8 @@ export const commands: readonly Command[] = [
   inspect,
   reproduceInductionHeads,
   ...experimentCommands,
+  comparisonCommand(selectiveCopyingComparison),
+  comparisonCommand(ablation),
   devices,
   bench,
 ];

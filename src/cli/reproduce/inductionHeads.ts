@@ -3,26 +3,15 @@
  * lengths to 2²⁰. The task and the model are the paper's; how long and on what batches it is trained is ours.
  */
 import type { Stage } from "../../node.ts";
+import type { TrainingRecipe } from "./recipeRun.ts";
 
 export interface Recipe {
-  readonly training: {
-    readonly seed: number;
+  readonly training: TrainingRecipe & {
     readonly vocabulary: number;
     readonly dModel: number;
     readonly layers: number;
     /** Where the step sizes Δ of a fresh model begin: a channel remembers about 1/Δ tokens. */
     readonly deltaMin: number;
-    readonly learningRate: number;
-    /** Steps at that rate, and the step at which half a cosine has come down to 3 % of it. */
-    readonly hold: number;
-    readonly end: number;
-    readonly beta1: number;
-    readonly beta2: number;
-    readonly weightDecay: number;
-    /** Norm to which a larger gradient is scaled down. */
-    readonly clip: number;
-    readonly stages: readonly Stage[];
-    readonly checkpointEvery: number;
   };
   readonly evaluation: {
     readonly lengths: readonly number[];
