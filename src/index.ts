@@ -74,6 +74,8 @@ export { scaleStepSizes } from "./models/delta.ts";
 export type { ConfigOf, Field, Fields } from "./models/config.ts";
 export { type LanguageConfig, LanguageModel } from "./models/languageModel.ts";
 export type { NamedTensors, ParameterSource } from "./models/layers.ts";
+export { hippoKind, HippoLayer, HippoRnn } from "./models/hippo.ts";
+export { Lssl, lsslKind } from "./models/lssl.ts";
 export {
   createMamba,
   mamba,
@@ -129,8 +131,24 @@ export {
   type Nplr,
   nplr,
 } from "./math/nplr.ts";
-export { legSDiscrete, type LegSRule, legSStepper, projectLegS, remember } from "./math/projection.ts";
+export {
+  denseStepper,
+  legSDiscrete,
+  type LegSRule,
+  legSStepper,
+  projectLegS,
+  remember,
+} from "./math/projection.ts";
 export { type Random, random } from "./math/random.ts";
+export {
+  fromDplr,
+  fromEigen,
+  fromEigenvectors,
+  inFloat64,
+  relativeError,
+  type Round,
+  spectralAbscissa,
+} from "./math/stability.ts";
 export { type Batch, ignore, type Task } from "./data/task.ts";
 export type { LabelledBatch, LabelledTask } from "./data/labelled.ts";
 export type { SignalBatch, SignalTask } from "./data/signal.ts";

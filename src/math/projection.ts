@@ -5,11 +5,26 @@
  */
 import { backwardEuler, bilinear, type Discrete, euler, zoh } from "./discretize.ts";
 import { legS } from "./hippo.ts";
-import { matmul } from "./linalg.ts";
+import { matmul, transpose } from "./linalg.ts";
 
 /** x_k = Ā x_{k−1} + B̄ f_k from x = 0, for every k: (length, N). */
 export function remember({ Abar, Bbar }: Discrete, f: Float64Array): Float64Array {
   return run(Bbar.length, f, () => ({ Abar, Bbar }));
+}
+
+/** A step of a time-invariant memory in O(N²), in place: `step(c, f)` turns the coefficients c (N) into Ā c + B̄ f. */
+export function denseStepper({ Abar, Bbar }: Discrete): (c: Float64Array, f: number) => void {
+  const N = Bbar.length;
+  const columns = transpose(Abar, N); // so that no addition waits for the one before it
+  const next = new Float64Array(N);
+  return (c, f) => {
+    for (let n = 0; n < N; n++) next[n] = Bbar[n] * f;
+    for (let k = 0; k < N; k++) {
+      const value = c[k];
+      for (let n = 0; n < N; n++) next[n] += columns[k * N + n] * value;
+    }
+    c.set(next);
+  };
 }
 
 /** The rules of `legSDiscrete`. */
@@ -50,12 +65,13 @@ export function legSStepper(N: number, alpha = 1 / 2): (c: Float64Array, f: numb
     let old = 0; //  Σ rⱼ cⱼ, j < n
     let next = 0; // Σ rⱼ xⱼ, j < n
     for (let n = 0; n < N; n++) {
-      const [r, value] = [root[n], c[n]];
+      const r = root[n];
+      const value = c[n];
+      const shrink = 1 / (1 + after * (n + 1));
       const right = value - before * (r * old + (n + 1) * value) + input * r;
-      const x = (right - after * r * next) / (1 + after * (n + 1));
+      c[n] = (right - after * r * next) * shrink;
       old += r * value;
-      next += r * x;
-      c[n] = x;
+      next = (1 - after * n) * shrink * next + r * shrink * right; // next + r c[n], which would wait for c[n]
     }
   };
 }

@@ -4,6 +4,8 @@ import type { BackboneConfig, ModelKind } from "./backbone.ts";
 import { configOf } from "./config.ts";
 import { type LanguageConfig, languageFields, LanguageModel } from "./languageModel.ts";
 import { type ParameterSource, randomParameters } from "./layers.ts";
+import { hippoKind } from "./hippo.ts";
+import { lsslKind } from "./lssl.ts";
 import { mambaKind } from "./mamba.ts";
 import { s4Kind } from "./s4.ts";
 import { s4dKind } from "./s4d.ts";
@@ -11,7 +13,14 @@ import { type SequenceConfig, sequenceFields, SequenceModel } from "./sequenceMo
 import { transformerKind } from "./transformer.ts";
 
 /** Every model there is. What makes, trains, saves, reads and describes models goes by this list. */
-export const modelKinds: readonly ModelKind[] = [mambaKind, s4Kind, s4dKind, transformerKind];
+export const modelKinds: readonly ModelKind[] = [
+  mambaKind,
+  s4Kind,
+  s4dKind,
+  lsslKind,
+  hippoKind,
+  transformerKind,
+];
 
 /** @throws UsageError when there is no such model. */
 export function modelKindOf(name: string): ModelKind {

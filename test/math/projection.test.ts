@@ -3,7 +3,14 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { legSHistoryBasis, recall } from "../../src/math/basis.ts";
 import { euler } from "../../src/math/discretize.ts";
-import { legSDiscrete, legSRules, legSStepper, projectLegS, remember } from "../../src/math/projection.ts";
+import {
+  denseStepper,
+  legSDiscrete,
+  legSRules,
+  legSStepper,
+  projectLegS,
+  remember,
+} from "../../src/math/projection.ts";
 import { assertClose, vector } from "./close.ts";
 
 const signal = fc.integer({ min: 1, max: 30 }).chain((length) => vector(length));
@@ -11,6 +18,15 @@ const signal = fc.integer({ min: 1, max: 30 }).chain((length) => vector(length))
 test("remember is x_k = Ā x_{k−1} + B̄ f_k, a row a sample", () => {
   const step = euler(Float64Array.of(-1), Float64Array.of(2), 0.5);
   assert.deepEqual([...remember(step, Float64Array.of(1, 0, 1))], [1, 0.5, 1.25]);
+});
+
+test("denseStepper does in place what remember writes down", () => {
+  const discrete = legSDiscrete(3, 5, "bilinear");
+  const f = Float64Array.of(1, -2, 3, 0.5);
+  const c = new Float64Array(3);
+  const step = denseStepper(discrete);
+  f.forEach((sample) => step(c, sample));
+  assertClose(c, remember(discrete, f).slice(-3), 1e-14);
 });
 
 test("the O(N) step of LegS is the dense one, under Euler, bilinear and backward Euler", () => {

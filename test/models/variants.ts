@@ -23,6 +23,18 @@ const s4 = (name: string, given: object): Variant => ({
   given: { dState: 6, filterLength: 16, ...given },
 });
 
+const lssl = (name: string, given: object): Variant => ({
+  name: `LSSL, ${name}`,
+  model: "lssl",
+  given: { dState: 6, deltaMin: 0.05, ...given },
+});
+
+const hippo = (name: string, given: object): Variant => ({
+  name: `HiPPO, ${name}`,
+  model: "hippo",
+  given: { dState: 6, window: 10, ...given },
+});
+
 export const variants: readonly Variant[] = [
   s4d("lin", "zoh"),
   s4d("inv", "bilinear"),
@@ -56,4 +68,10 @@ export const variants: readonly Variant[] = [
   },
   s4("as published", {}),
   s4("rank 2", { initialization: "legt" }),
+  lssl("everything trained", {}),
+  lssl("LegT, two readouts, A fixed", { initialization: "legt", readouts: 2, trainedA: false }),
+  lssl("a random start under backward Euler", { initialization: "random", discretization: "backwardEuler" }),
+  hippo("RNN", {}),
+  hippo("RNN, two LagT memories", { measure: "lagt", memories: 2 }),
+  hippo("memory of the input", { measure: "fourier", recurrent: false, memories: 3 }),
 ];
