@@ -70,7 +70,7 @@ export {
   sequenceConfig,
   sequenceModel,
 } from "./models/catalog.ts";
-export { scaleStepSizes } from "./models/delta.ts";
+export { scaleStepSizes } from "./models/samplingRate.ts";
 export type { ConfigOf, Field, Fields } from "./models/config.ts";
 export { type LanguageConfig, LanguageModel } from "./models/languageModel.ts";
 export type { NamedTensors, ParameterSource } from "./models/layers.ts";

@@ -32,7 +32,7 @@ export class Decoder {
 
   /** Back to the beginning of a sequence. */
   restart(): void {
-    for (const tensor of this.#tensors()) tensor.write(new Float32Array(tensor.buffer.length));
+    scope(this.model.device, () => carryState(this.state, this.model.initialState(1)));
   }
 
   /** Reads tokens; returns the logits (vocabulary) of what follows the last. */

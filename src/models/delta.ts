@@ -1,5 +1,4 @@
 import { UsageError } from "../tensor/errors.ts";
-import type { Model } from "./backbone.ts";
 import { type ConfigOf, real } from "./config.ts";
 import type { Draw } from "./layers.ts";
 
@@ -30,19 +29,4 @@ export function logDeltaDraw({ deltaMin, deltaMax }: DeltaConfig): Draw {
   const low = Math.log(deltaMin);
   const high = Math.log(deltaMax);
   return (random) => low + random.uniform() * (high - low);
-}
-
-/**
- * Multiplies the step sizes of a model that trains log Δ (S4, S4D, LSSL) by `rate`: it then reads signals sampled at
- * 1/rate of what it was trained on (arXiv 2111.00396, section 4.3: "sampling resolution change").
- * @throws UsageError for a model whose Δ is not a parameter of its own.
- */
-export async function scaleStepSizes({ config, parameters }: Model, rate: number): Promise<void> {
-  const logDeltas = [...parameters].filter(([name]) => name.endsWith(".logDelta"));
-  if (logDeltas.length === 0) {
-    throw new UsageError(`${config.model}: has no step sizes of its own to change, they follow the input.`);
-  }
-  for (const [, tensor] of logDeltas) {
-    tensor.write((await tensor.read()).map((logDelta) => logDelta + Math.log(rate)));
-  }
 }

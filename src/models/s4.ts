@@ -29,6 +29,7 @@ import { exp, neg } from "../ops/activation.ts";
 import { dplrFilter } from "../ops/dplrFilter.ts";
 import { dplrReadout } from "../ops/dplrReadout.ts";
 import { dplrScan } from "../ops/dplrScan.ts";
+import { halfSystem } from "../ops/dplrSystem.ts";
 import { fftConv } from "../ops/fftConv.ts";
 import { concat } from "../ops/reshape.ts";
 import { UsageError } from "../tensor/errors.ts";
@@ -52,7 +53,7 @@ export const s4Fields = {
   ...deltaFields,
 };
 
-type S4Config = ConfigOf<typeof s4Fields>;
+export type S4Config = ConfigOf<typeof s4Fields>;
 
 /** C̃ is trained like all else, as in state-spaces/s4. */
 export const s4SsmParameters = ["logAReal", "AImag", "P", "B", "logDelta"];
@@ -118,7 +119,7 @@ export class S4 implements Mixer {
   initialState(batch: number): NamedTensors {
     const { B, CtildeFuture } = this.parameters;
     if (CtildeFuture) throw noState();
-    const { lambda, P, Ctilde, delta } = this.#system();
+    const { lambda, P, Ctilde, delta } = systemOf(this.parameters);
     const C = dplrReadout(lambda, P, Ctilde, delta, { length: this.#filterLength });
     return { ssm: B.device.zeros([batch, ...B.shape]), C };
   }
@@ -145,7 +146,7 @@ export class S4 implements Mixer {
       );
     }
     const { CtildeFuture, D } = this.parameters;
-    const { lambda, P, B, Ctilde, delta } = this.#system();
+    const { lambda, P, B, Ctilde, delta } = systemOf(this.parameters);
     const filter = (C: Tensor) => dplrFilter(lambda, P, B, C, delta, { length });
     return fftConv(u, filter(Ctilde), { D, ...(CtildeFuture && { future: filter(CtildeFuture) }) });
   }
@@ -153,15 +154,37 @@ export class S4 implements Mixer {
   #recurrence(u: Tensor, state: NamedTensors): { y: Tensor; state: NamedTensors } {
     const { CtildeFuture, D } = this.parameters;
     if (CtildeFuture) throw noState();
-    const { lambda, P, B, delta } = this.#system();
+    const { lambda, P, B, delta } = systemOf(this.parameters);
     const next = dplrScan(u, lambda, P, B, state.C, delta, { D, state: state.ssm });
     return { y: next.y, state: { ssm: next.state, C: state.C } };
   }
+}
 
-  #system(): Record<"lambda" | "P" | "B" | "Ctilde" | "delta", Tensor> {
-    const { logAReal, AImag, P, B, Ctilde, logDelta } = this.parameters;
-    const column = (x: Tensor) => reshape(neg(x), [...x.shape, 1]);
-    return { lambda: concat([column(exp(logAReal)), column(AImag)], 2), P, B, Ctilde, delta: exp(logDelta) };
+/** A system as ops/dplrSystem.ts has it, of the parameters of a layer. */
+function systemOf(parameters: NamedTensors): Record<"lambda" | "P" | "B" | "Ctilde" | "delta", Tensor> {
+  const { logAReal, AImag, P, B, Ctilde, logDelta } = parameters;
+  const column = (x: Tensor) => reshape(neg(x), [...x.shape, 1]);
+  return { lambda: concat([column(exp(logAReal)), column(AImag)], 2), P, B, Ctilde, delta: exp(logDelta) };
+}
+
+/** Makes C̃ of a layer what it must be once its Δ is `rate` times as large, with the same C. */
+export async function s4AtRate(
+  parameters: NamedTensors,
+  { filterLength: length }: S4Config,
+  rate: number,
+): Promise<void> {
+  const { lambda, P, B, delta } = systemOf(parameters);
+  for (const Ctilde of [parameters.Ctilde, parameters.CtildeFuture]) {
+    if (!Ctilde) continue;
+    const C = dplrReadout(lambda, P, Ctilde, delta, { length });
+    const numbers = await Promise.all([lambda, P, B, C, delta].map((tensor) => tensor.read()));
+    const [channels, n] = C.shape;
+    const rows = Array.from({ length: channels }, (_, h) => {
+      const half = halfSystem(numbers, { channels, n, rank: P.shape[0] }, h);
+      const system = discreteDplr(half.lambda, half.P, half.B, rate * half.delta);
+      return [...truncatedReadout(half.C, system, length)];
+    });
+    Ctilde.write(rows.flat());
   }
 }
 

@@ -2,6 +2,7 @@ import type { Batch } from "../data/task.ts";
 import type { LanguageModel } from "../models/languageModel.ts";
 import { carryState, type NamedTensors } from "../models/layers.ts";
 import { capture, type Program } from "../tensor/capture.ts";
+import { scope } from "../tensor/scope.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import {
   type BatchSource,
@@ -64,16 +65,19 @@ interface Piece {
 /** Sequences on their way through a model: the state stays on the device, one program per length of piece. */
 class Stream<B extends Extent> {
   readonly #objective: Objective<B>;
+  readonly #batch: number;
   readonly #state: readonly NamedTensors[];
   readonly #pieces = new Map<number, Piece>();
 
   constructor(objective: Objective<B>, batch: number) {
     this.#objective = objective;
+    this.#batch = batch;
     this.#state = objective.cut ? objective.model.initialState(batch) : [];
   }
 
   restart(): void {
-    for (const tensor of this.#tensors()) tensor.write(new Float32Array(tensor.buffer.length));
+    const { model, cut } = this.#objective;
+    if (cut) scope(model.device, () => carryState(this.#state, model.initialState(this.#batch)));
   }
 
   /** A batch cut along time, where the objective can. */

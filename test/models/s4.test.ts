@@ -4,9 +4,17 @@ import fc from "fast-check";
 import { naiveFilter } from "../../src/math/filter.ts";
 import { bilinear } from "../../src/math/discretize.ts";
 import { denseOf, dplr, nplr } from "../../src/math/nplr.ts";
+import { Decoder } from "../../src/generate/decoder.ts";
+import {
+  createLanguageModel,
+  createSequenceModel,
+  languageConfig,
+  sequenceConfig,
+} from "../../src/models/catalog.ts";
 import { configOf } from "../../src/models/config.ts";
 import { randomParameters } from "../../src/models/layers.ts";
 import { S4, s4Fields, s4Kind } from "../../src/models/s4.ts";
+import { scaleStepSizes } from "../../src/models/samplingRate.ts";
 import { dplrReadout } from "../../src/ops/dplrReadout.ts";
 import { gradients } from "../../src/tensor/autograd.ts";
 import { sum } from "../../src/ops/reduce.ts";
@@ -142,6 +150,36 @@ test("a bidirectional layer adds what the backward system makes of all that is y
   const expected = past.map((v, i) => v + (i < 22 ? ahead[2 * (10 - (i >> 1)) + (i % 2)] : 0));
   assertNear("y", await both.forward(u).y.read(), expected, 1e-12);
   assert.ok(D);
+});
+
+test("with its step sizes doubled a model reads every second sample as it read all", async () => {
+  const [device] = devices;
+  const sizes = { dModel: 3, layers: 1, dState: 8, filterLength: 256, inputs: 1, outputs: 2 };
+  const model = createSequenceModel(device, sequenceConfig("s4", sizes), 3);
+  const slow = (length: number, every: number) =>
+    device.tensor(
+      Float64Array.from({ length }, (_, t) => Math.sin(0.02 * (every * (t + 1) - 1))),
+      [1, length, 1],
+    );
+  const expected = await model.forward(slow(256, 1)).y.read();
+  const unchanged = await model.forward(slow(128, 2)).y.read();
+  await scaleStepSizes(model, 2);
+  const doubled = await model.forward(slow(128, 2)).y.read();
+  const off = (got: ArrayLike<number>) => Math.hypot(got[0] - expected[0], got[1] - expected[1]);
+  assert.ok(off(doubled) < 0.02 * Math.hypot(expected[0], expected[1]), `off by ${off(doubled)}`);
+  assert.ok(off(doubled) < off(unchanged) / 5, `${off(doubled)} against ${off(unchanged)}`);
+});
+
+test("a decoder that begins again reads out as it did", async () => {
+  for (const device of devices.slice(1)) {
+    const config = languageConfig("s4", { dModel: 6, layers: 2, dState: 6, filterLength: 20, vocabulary: 5 });
+    const decoder = new Decoder(createLanguageModel(device, config, 1));
+    const first = await decoder.prefill([1, 2, 3, 4, 0, 1]);
+    await decoder.step(2);
+    decoder.restart();
+    assert.deepEqual(await decoder.prefill([1, 2, 3, 4, 0, 1]), first, device.name);
+    decoder.free();
+  }
 });
 
 test("every parameter is trained", async () => {

@@ -8,7 +8,7 @@ import {
   sequenceConfig,
 } from "../../src/models/catalog.ts";
 import { configOf } from "../../src/models/config.ts";
-import { scaleStepSizes } from "../../src/models/delta.ts";
+import { scaleStepSizes } from "../../src/models/samplingRate.ts";
 import { randomParameters } from "../../src/models/layers.ts";
 import { S4D, s4dFields } from "../../src/models/s4d.ts";
 import { Trainer } from "../../src/train/trainer.ts";
