@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import {
   blockWeights,
+  convolutionFlops,
   forwardFlops,
+  s4dTrainingFlops,
   scanFlops,
   stateNumbers,
   trainingFlops,
@@ -13,7 +15,7 @@ import { interleave, median, samplesOf } from "../../src/cli/bench/measure.ts";
 import { chainFloats, fmaProbe, readCase, readProbe } from "../../src/cli/bench/probes.ts";
 import type { BenchLine } from "../../src/cli/bench/topic.ts";
 import { topics } from "../../src/cli/bench/topics.ts";
-import { mamba, mambaConfig, plainDevice, random } from "../../src/node.ts";
+import { languageConfig, languageModel, mamba, mambaConfig, plainDevice, random } from "../../src/node.ts";
 import { openDevices } from "../devices.ts";
 
 const devices = await openDevices();
@@ -166,4 +168,16 @@ test("what is counted is what the model has", () => {
   const [scan, back] = [scanFlops(states, "forward"), scanFlops(states, "backward")];
   assert.equal(forwardFlops(config, 10, 1), 2 * (10 * blockWeights(config) + 7 * 12) + scan);
   assert.equal(trainingFlops(config, 10), 6 * 10 * (blockWeights(config) + 7 * 12) + scan + back);
+});
+
+test("an S4D counts its products, its convolutions and the terms of its filters", () => {
+  const sizes = { vocabulary: 7, dModel: 12, layers: 3, dState: 4 };
+  const model = languageModel(languageConfig("s4d", { ...sizes }), repeatingParameters(plainDevice()));
+  const weights = [...model.parameters]
+    .filter(([name]) => /(\.out|^embedding)$/.test(name))
+    .reduce((sum, [, { buffer }]) => sum + buffer.length, 0);
+  const convolutions =
+    convolutionFlops(2 * 12, 12, 8, "forward") + convolutionFlops(2 * 12, 12, 8, "backward");
+  const filters = 12 * 12 * 2 * 8; // 12 flops for each of 12 channels, 2 modes, 8 positions
+  assert.equal(s4dTrainingFlops(sizes, 2, 8), 6 * 16 * weights + 3 * (convolutions + filters));
 });

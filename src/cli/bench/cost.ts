@@ -80,3 +80,25 @@ export function trainingFlops(config: MambaConfig, tokens: number): number {
   const states = tokens * scanStates(config);
   return 3 * products + scanFlops(states, "forward") + scanFlops(states, "backward");
 }
+
+/** What counts of an S4D: its blocks have a product of dModel × 2 dModel. */
+export interface S4DSizes {
+  readonly dModel: number;
+  readonly layers: number;
+  readonly vocabulary: number;
+  readonly dState: number;
+}
+
+/**
+ * Forward and backward pass of an S4D over `batch` sequences: products as above, the convolutions, and six multiply-adds
+ * for each term of a filter (diagonalFilter.c), of which there are half as many as states.
+ */
+export function s4dTrainingFlops(sizes: S4DSizes, batch: number, length: number): number {
+  const { dModel, layers, vocabulary, dState } = sizes;
+  const products = 6 * batch * length * (layers * 2 * dModel * dModel + dModel * vocabulary);
+  const convolutions = (["forward", "backward"] as const).map((pass) =>
+    convolutionFlops(batch * dModel, dModel, length, pass),
+  );
+  const filters = 2 * 6 * dModel * length * (dState / 2);
+  return products + layers * (convolutions[0] + convolutions[1] + filters);
+}
