@@ -58,7 +58,9 @@ export class Decoder {
         return logits;
       });
     }
-    return (await logits!.read()) as Float32Array; // at least one token was read
+    const values = (await logits!.read()) as Float32Array; // at least one token was read
+    if (at < tokens.length) logits!.free(); // else they are the program's
+    return values;
   }
 
   /** Reads one token; returns the logits of the next. */

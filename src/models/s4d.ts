@@ -87,9 +87,8 @@ export function checkS4D(who: string, config: S4DConfig): void {
 export class S4D implements Mixer {
   readonly parameters: NamedTensors;
   readonly #discretization: S4DConfig["discretization"];
-  readonly #B: Tensor;
-  /** What stands for the imaginary parts of a real Λ and C: (channels, n, 1) zeros. */
-  readonly #zeros: Tensor;
+  /** channels, n. */
+  readonly #sizes: readonly [channels: number, n: number];
 
   constructor(config: S4DConfig, channels: number, source: ParameterSource) {
     const { dState, initialization, bidirectional } = config;
@@ -106,16 +105,11 @@ export class S4D implements Mixer {
       logDelta: source("logDelta", [channels], logDeltaDraw(config)),
       D: source("D", [channels], normal(1)),
     };
-    const { device } = this.parameters.D;
-    this.#zeros = device.zeros([channels, n, 1]);
-    this.#B = device.tensor(
-      Float32Array.from({ length: channels * n * 2 }, (_, i) => 1 - (i % 2)),
-      [channels, n, 2],
-    );
+    this.#sizes = [channels, n];
   }
 
   initialState(batch: number): NamedTensors {
-    return { ssm: this.#B.device.zeros([batch, ...this.#B.shape]) };
+    return { ssm: this.parameters.D.device.zeros([batch, ...this.#sizes, 2]) };
   }
 
   forward(u: Tensor, state?: NamedTensors, resets?: Tensor): { y: Tensor; state?: NamedTensors } {
@@ -135,7 +129,7 @@ export class S4D implements Mixer {
     const { C, CFuture, D } = this.parameters;
     const options = { length: u.shape[1], discretization: this.#discretization };
     const [lambda, delta] = [this.#lambda(), this.#delta()];
-    const filter = (C: Tensor) => diagonalFilter(lambda, this.#B, this.#complex(C), delta, options);
+    const filter = (C: Tensor) => diagonalFilter(lambda, this.#B(), this.#complex(C), delta, options);
     return fftConv(u, filter(C), { D, ...(CFuture && { future: filter(CFuture) }) });
   }
 
@@ -144,7 +138,7 @@ export class S4D implements Mixer {
     if (CFuture)
       throw new UsageError("s4d: a bidirectional layer needs the whole sequence, it has no state.");
     const options = { state: state.ssm, D, discretization: this.#discretization };
-    const next = diagonalScan(u, this.#lambda(), this.#B, this.#complex(C), this.#delta(), options);
+    const next = diagonalScan(u, this.#lambda(), this.#B(), this.#complex(C), this.#delta(), options);
     return { y: next.y, state: { ssm: next.state } };
   }
 
@@ -155,13 +149,25 @@ export class S4D implements Mixer {
   /** Λ (channels, n, 2). */
   #lambda(): Tensor {
     const { logAReal, AImag } = this.parameters;
-    const column = (x: Tensor) => reshape(x, this.#zeros.shape);
-    return concat([column(neg(exp(logAReal))), AImag ? column(AImag) : this.#zeros], 2);
+    const column = (x: Tensor) => reshape(x, [...this.#sizes, 1]);
+    return concat([column(neg(exp(logAReal))), AImag ? column(AImag) : this.#zeros()], 2);
+  }
+
+  /** B (channels, n, 2), all ones: a constant of the program that it is captured in. */
+  #B(): Tensor {
+    const [channels, n] = this.#sizes;
+    const ones = Float32Array.from({ length: channels * n * 2 }, (_, i) => 1 - (i % 2));
+    return this.parameters.D.device.tensor(ones, [channels, n, 2]);
+  }
+
+  /** What stands for the imaginary parts of a real Λ and C (channels, n, 1). */
+  #zeros(): Tensor {
+    return this.parameters.D.device.zeros([...this.#sizes, 1]);
   }
 
   /** C (channels, n, 2), where it is real too. */
   #complex(C: Tensor): Tensor {
-    return C.shape.length === 3 ? C : concat([reshape(C, this.#zeros.shape), this.#zeros], 2);
+    return C.shape.length === 3 ? C : concat([reshape(C, [...this.#sizes, 1]), this.#zeros()], 2);
   }
 }
 
