@@ -159,7 +159,7 @@ export {
   classificationTask,
 } from "./data/classification.ts";
 export { copying } from "./data/copying.ts";
-export { columnOf, isNumeric, mostCsvBytes, numberIn, readCsv } from "./data/csv.ts";
+export { columnOf, csvLines, isNumeric, mostCsvBytes, numberIn, readCsv } from "./data/csv.ts";
 export { delay } from "./data/delay.ts";
 export {
   Feed,

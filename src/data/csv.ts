@@ -23,10 +23,37 @@ export function readCsv(file: string, bytes: Uint8Array, reader: CsvReader): num
   const text = textOf(file, bytes);
   if (text.trim() === "")
     throw new FormatError(`${file}: is empty. A CSV begins with a row of column names.`);
+  const { take, rows } = rowTaker(file, reader);
+  dsvFormat(delimiterOf(text)).parseRows(text, take);
+  if (rows() === 0) throw new FormatError(`${file}: has column names and no rows. Give it some.`);
+  return rows();
+}
+
+/**
+ * Reads such a file line by line, as the lines come: the returned function takes the next one. A row is one line here.
+ * @throws FormatError as `readCsv`, at the line that is wrong.
+ */
+export function csvLines(file: string, reader: CsvReader): (line: string) => void {
+  const { take } = rowTaker(file, reader);
+  let format: ReturnType<typeof dsvFormat> | undefined;
+  let index = 0;
+  return (line) => {
+    const text = index === 0 ? line.replace(/^\ufeff/, "") : line;
+    if (text.trim() !== "") format ??= dsvFormat(delimiterOf(text));
+    format?.parseRows(text === "" ? "\n" : text, (cells) => take(cells, index));
+    index++;
+  };
+}
+
+/** Checks rows one by one, the header first, and hands them on; `rows` says how many there were. */
+function rowTaker(
+  file: string,
+  reader: CsvReader,
+): { take: (cells: string[], index: number) => void; rows: () => number } {
   let width = 0;
   let rows = 0;
   let each: ReturnType<CsvReader> = () => {};
-  dsvFormat(delimiterOf(text)).parseRows(text, (cells, index) => {
+  const take = (cells: string[], index: number) => {
     if (width === 0) {
       if (isEmpty(cells)) return;
       checkHeader(file, cells, index + 1);
@@ -41,9 +68,8 @@ export function readCsv(file: string, bytes: Uint8Array, reader: CsvReader): num
         `${file}: row ${index + 1} must have ${counted(width, "cell")}, as the header has, got ${cells.length}.${open}`,
       );
     }
-  });
-  if (rows === 0) throw new FormatError(`${file}: has column names and no rows. Give it some.`);
-  return rows;
+  };
+  return { take, rows: () => rows };
 }
 
 /** The place of a column. @throws FormatError that names the column that may have been meant. */

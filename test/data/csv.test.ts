@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import fc from "fast-check";
 
-import { columnOf, mostCsvBytes, numberIn, readCsv } from "../../src/data/csv.ts";
+import { columnOf, csvLines, mostCsvBytes, numberIn, readCsv } from "../../src/data/csv.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -134,4 +134,22 @@ test("a cell is a number, or one of the words for none, or refused with row and 
       message: `a.csv: row 7, column "OT": must be a number, got "${cell}". ${why}`,
     });
   }
+});
+
+test("lines that come one by one are read as the file of them is, and refused at the one that is wrong", () => {
+  const lines = ["\ufeffa;b", "1;2", "", '"x;y";'];
+  const seen: [string[], number][] = [];
+  const take = csvLines("stdin", (columns) => {
+    assert.deepEqual(columns, ["a", "b"]);
+    return (cells, row) => void seen.push([[...cells], row]);
+  });
+  for (const line of lines) take(line);
+  assert.deepEqual(seen, [
+    [["1", "2"], 2],
+    [["x;y", ""], 4],
+  ]);
+  assert.throws(() => take("1;2;3"), {
+    name: "FormatError",
+    message: "stdin: row 5 must have 2 cells, as the header has, got 3.",
+  });
 });
