@@ -3,6 +3,7 @@ import { bench } from "./commands/bench.ts";
 import { devices } from "./commands/devices.ts";
 import { evaluation } from "./commands/eval.ts";
 import { experimentCommands } from "./commands/experiments.ts";
+import { forecast } from "./commands/forecast.ts";
 import { generate } from "./commands/generate.ts";
 import { inspect } from "./commands/inspect.ts";
 import { reproduceInductionHeads } from "./commands/reproduce.ts";
@@ -16,6 +17,7 @@ export const commands: readonly Command[] = [
   ...trainCommands,
   evaluation,
   generate,
+  forecast,
   inspect,
   reproduceInductionHeads,
   ...experimentCommands,
@@ -27,6 +29,6 @@ export const commands: readonly Command[] = [
 
 /** What the first words of two-word commands have in common. */
 export const groups: Readonly<Record<string, string>> = {
-  train: "Trains a Mamba on a task, or goes on with a run.",
+  train: "Trains a model on a task or on your data, or goes on with a run.",
   reproduce: "Does again what a paper did, and puts the numbers beside the paper's.",
 };

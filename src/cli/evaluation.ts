@@ -1,4 +1,4 @@
-import { evaluate, type LanguageModel, type Task } from "../node.ts";
+import { type BatchSource, evaluate, type Extent, type LanguageModel, type Objective } from "../node.ts";
 import { count, percent, thousands } from "./format.ts";
 import type { LiveLine } from "./terminal.ts";
 
@@ -12,8 +12,8 @@ export interface Row {
 }
 
 export interface Measurement {
-  readonly model: LanguageModel;
-  readonly task: Task;
+  readonly model: LanguageModel | Objective<Extent>;
+  readonly task: BatchSource<Extent>;
   readonly length: number;
   readonly batch: number;
   readonly batches: number;

@@ -1,5 +1,6 @@
 /** Every flag of every command, declared once. A command takes groups of them, with its own initial values. */
-import { deviceNames, modelKinds } from "../node.ts";
+import { deviceNames, modelKinds, normalizations } from "../node.ts";
+import { splitFlag } from "./split.ts";
 import { choice, type Flag, group, integer, many, number, ofField, text, toggle } from "./flag.ts";
 
 export const modelFlags = group("Model", {
@@ -32,10 +33,63 @@ export const textFlags = group("Task", {
   }),
 });
 
+const csvFlag = {
+  csv: text("a CSV file whose first row names the columns", "FILE", undefined),
+};
+
+const inputsFlag = {
+  inputs: many(text("columns that the model sees beside the target", "COL", undefined)),
+};
+
+export const seriesFlags = group("Task", csvFlag);
+
+export const forecastFlags = group("Task", {
+  ...csvFlag,
+  target: many(
+    text(
+      "column to forecast; several share the model, each a sequence of its own; all takes every number",
+      "COL",
+      undefined,
+    ),
+  ),
+  ...inputsFlag,
+  horizon: integer("rows that are forecast", 24),
+  context: integer("rows that the model has read when it forecasts", 96),
+  season: integer("rows of a season, 24 for hours of a day: for the seasonal naive forecast and MASE", 1),
+  split: splitFlag,
+  relativeTo: choice("what the model sees and says the target relative to", "NAME", normalizations, "mean"),
+});
+
+export const followFlags = group("Task", {
+  follow: toggle("answer rows from standard input, one by one, as they come"),
+});
+
+export const classifyFlags = group("Task", {
+  ...csvFlag,
+  id: text("column that says which sequence a row of --csv belongs to", "COL", "id"),
+  label: text("column that says the class of a sequence of --csv", "COL", "label"),
+  folder: text(
+    "a folder with a subfolder for each class, and in it a CSV file for each sequence",
+    "DIR",
+    undefined,
+  ),
+  images: text("images as an IDX file, such as MNIST's, each a sequence of pixels", "FILE", undefined),
+  labels: text("the classes of --images, as an IDX file", "FILE", undefined),
+  permuted: toggle("the pixels of --images in another order, the same for all (drawn from --seed)"),
+  inputs: {
+    ...many(text("columns of numbers that the model sees", "COL", undefined)),
+    initially: "all that begin with a number",
+  },
+  validationFraction: number("part of the sequences of each class that is kept for validation", 0.2, {
+    above: 0,
+    below: 1,
+  }),
+});
+
 export const trainingFlags = group("Training", {
   steps: integer("updates of the parameters", 1000),
   batch: integer("sequences per update and per piece of an accumulated one", 32),
-  length: integer("tokens of a sequence", 64),
+  length: integer("positions of a sequence", 64),
   accumulation: integer("batches whose gradients make one update", 1),
   learningRate: number("the highest rate", 1e-3, { above: 0, below: Infinity }),
   ssmLearningRate: number("the highest rate of A, B and Δ, where the model trains them apart", 1e-3, {

@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as Plot from "@observablehq/plot";
-import { type Forecaster, type Windows } from "../node.ts";
+import type { Forecaster, Parts, Windows } from "../node.ts";
 import { colors } from "./chart.ts";
 import { page, panel } from "./page.ts";
 import type { Run } from "./run.ts";
@@ -24,22 +24,28 @@ const mostTargets = 4;
 const mostForecasts = 6;
 const horizonsBefore = 2;
 
-/** Draws the last forecasts of the test part beside what came, as the run's forecast.svg. */
+/** Draws the last forecasts of a part beside what came, as the run's forecast.svg. */
 export async function writeForecastChart(
   { name, directory }: Run,
   windows: Windows,
+  part: keyof Parts,
   forecaster: Forecaster,
 ): Promise<void> {
   const panels = [];
   for (const target of windows.view.targets.slice(0, mostTargets).keys()) {
-    panels.push(await panelOf(windows, forecaster, target));
+    panels.push(await panelOf(windows, part, forecaster, target));
   }
   await writeFile(join(directory, "forecast.svg"), forecastChartOf(name, panels));
 }
 
-async function panelOf(windows: Windows, forecaster: Forecaster, target: number): Promise<ForecastPanel> {
+async function panelOf(
+  windows: Windows,
+  part: keyof Parts,
+  forecaster: Forecaster,
+  target: number,
+): Promise<ForecastPanel> {
   const { series, view } = windows;
-  const { first, count } = windows.origins("test");
+  const { first, count } = windows.origins(part);
   const shown = Math.min(mostForecasts, Math.floor((count - 1) / view.horizon) + 1);
   const begin = first + count - 1 - (shown - 1) * view.horizon;
   const end = begin + shown * view.horizon;

@@ -6,6 +6,7 @@ import {
   type Device,
   type Model,
   modelKindOf,
+  SequenceModel,
   UsageError,
 } from "../node.ts";
 import { spelled } from "./flag.ts";
@@ -50,6 +51,12 @@ export function newLanguageModel(device: Device, settings: ModelSettings, vocabu
 export function expectLanguageModel(speaker: string, where: string, model: Model): LanguageModel {
   if (model instanceof LanguageModel) return model;
   throw new FormatError(`${speaker}: ${where} holds a model of series, not of tokens. Take another run.`);
+}
+
+/** @throws FormatError when it is another kind of model; `where` it was read. */
+export function expectSequenceModel(speaker: string, where: string, model: Model): SequenceModel {
+  if (model instanceof SequenceModel) return model;
+  throw new FormatError(`${speaker}: ${where} holds a model of tokens, not of series. Take another run.`);
 }
 
 /** "S4D, 2 layers, D 64, N 64: 12 345 parameters" */

@@ -5,20 +5,24 @@
  *               checkpoints/     the newest two (checkpoint/snapshot.ts); each opens as a Hugging Face model
  *               metrics.jsonl    one line per step, evaluation and stage
  *               chart.svg        the same, to look at
- *               results.json     of `reproduce`: a row per length
+ *               results.json     of `reproduce`, `train forecast`, `train classify`
+ *               forecast.svg     of `train forecast`: its last forecasts
  *               lock             while a process writes in it
  */
 import { readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { diskFiles, type Files, FormatError, UsageError } from "../node.ts";
+import { diskFiles, type Files, FormatError, UsageError, type View } from "../node.ts";
 import { lockRun } from "./lock.ts";
+import { viewIn } from "./view.ts";
 
 export interface RunConfig {
   /** What made the run: "train text". */
   readonly command: string;
   readonly settings: Readonly<Record<string, unknown>>;
-  /** The text that it learns, if it does. */
+  /** The file that it learns, if it does. */
   readonly source?: Source;
+  /** How it sees a series, if it learns one: what forecasts are made with. */
+  readonly view?: View;
 }
 
 /** A file, to know it again. */
@@ -136,16 +140,19 @@ async function readConfig({ directory }: Run): Promise<RunConfig> {
 
 function configOf(text: string): RunConfig | null {
   try {
-    const { command, settings, source } = JSON.parse(text) as Partial<RunConfig>;
+    const { command, settings, source, view: written } = JSON.parse(text) as Partial<RunConfig>;
+    const view = viewIn(written);
     const right = typeof command === "string" && typeof settings === "object" && settings !== null;
-    return right && isSource(source) ? { command, settings, ...(source && { source }) } : null;
+    return right && isSource(source)
+      ? { command, settings, ...(source && { source }), ...(view && { view }) }
+      : null;
   } catch {
     return null; // not JSON, or no object
   }
 }
 
-/** Whether a run learned this text; true for a run without one. */
-export function isSameText(config: RunConfig | null, source: Source | undefined): boolean {
+/** Whether a run learned this file; true for a run without one. */
+export function isSameSource(config: RunConfig | null, source: Source | undefined): boolean {
   return !config?.source || config.source.sha256 === source?.sha256;
 }
 

@@ -3,7 +3,10 @@ import { FormatError, UsageError } from "../node.ts";
 import { type Flag, type Flags, spelled } from "./flag.ts";
 import { rhythmFlags } from "./flags.ts";
 import type { RunConfig } from "./run.ts";
-import type { Settings, TaskKind } from "./tasks.ts";
+import type { Settings, TaskKind } from "./lesson.ts";
+
+/** These say where the data is: it may have moved, and is known by what is in it. */
+export const dataFlags = ["file", "csv", "folder", "images", "labels"] as const;
 
 /** The settings among the values of a command; none for a flag that was not given and has no initial value. */
 export function settingsOf(flags: Flags, values: Readonly<Record<string, unknown>>): Settings {
@@ -21,7 +24,8 @@ export function readSettings(
   for (const [name, flag] of Object.entries<Flag<unknown>>(kind.flags)) {
     const value = name === "file" ? source?.path : (stored[name] ?? flag.initial);
     if (value === undefined) continue;
-    if (!flag.accepts(value)) {
+    const accepted = flag.repeats ? Array.isArray(value) && value.every(flag.accepts) : flag.accepts(value);
+    if (!accepted) {
       throw new FormatError(
         `${directory}/config.json: ${name} must be ${flag.expected}, got ${JSON.stringify(value)}. ` +
           "Write it back as it was, or train anew under another name.",
@@ -47,7 +51,7 @@ export function resumedSettings(
   const free = new Set([
     ...Object.keys(rhythmFlags),
     ...(own.schedule === "constant" ? ["steps"] : []),
-    "file",
+    ...dataFlags,
   ]);
   const before: Readonly<Record<string, unknown>> = { ...own };
   const wanted = Object.entries(asked).filter(([name]) => given.has(name));

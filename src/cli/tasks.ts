@@ -1,37 +1,21 @@
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { resolve } from "node:path";
-import { FormatError, inductionHeads, selectiveCopying, type Task, textTask, UsageError } from "../node.ts";
-import { type Values, withInitial } from "./flag.ts";
 import {
-  fieldFlags,
-  memorizeFlag,
-  modelFlags,
-  rhythmFlags,
-  textFlags,
-  trainingFlags,
-  vocabularyFlag,
-} from "./flags.ts";
+  inductionHeads,
+  copying,
+  FormatError,
+  listOps,
+  selectiveCopying,
+  type Task,
+  textTask,
+  UsageError,
+} from "../node.ts";
+import { readDataFile } from "./dataFile.ts";
+import { withInitial } from "./flag.ts";
+import { memorizeFlag, textFlags, vocabularyFlag } from "./flags.ts";
 import { short } from "./format.ts";
-import type { Source } from "./run.ts";
-
-const commonFlags = { ...modelFlags, ...fieldFlags, ...trainingFlags, ...rhythmFlags };
-const taskFlags = { ...vocabularyFlag, ...memorizeFlag, ...textFlags };
-
-/** What a run is made with: the flags that say what is learned, by what, and how. */
-export type Settings = Values<typeof commonFlags> & Partial<Values<typeof taskFlags>>;
-
-/** Something that `train` can learn. */
-export interface TaskKind {
-  readonly name: string;
-  readonly doc: string;
-  readonly details: string;
-  readonly flags: typeof commonFlags & Partial<typeof taskFlags>;
-  /** Whether its tokens are the bytes of a text. */
-  readonly bytes: boolean;
-  /** @throws FormatError for a text that is missing or too short. */
-  create(settings: Settings, speaker: string): Promise<{ task: Task; source?: Source }>;
-}
+import { commonFlags, type Lesson, type Settings, type TaskKind } from "./lesson.ts";
+import { expectLanguageModel, newLanguageModel } from "./model.ts";
+import { classifyKind } from "./tasks/classify.ts";
+import { forecastKind } from "./tasks/forecast.ts";
 
 export const taskKinds: readonly TaskKind[] = [
   {
@@ -44,8 +28,7 @@ export const taskKinds: readonly TaskKind[] = [
       ...vocabularyFlag,
       ...withInitial(commonFlags, { batch: 64, length: 16, steps: 600, learningRate: 2e-3, beta2: 0.999 }),
     },
-    bytes: false,
-    create: async ({ seed, vocabulary }) => ({ task: inductionHeads({ seed, vocabulary }) }),
+    prepare: async (settings, speaker) => languageLesson(inductionHeads(settings), settings, speaker),
   },
   {
     name: "selective-copying",
@@ -58,10 +41,40 @@ export const taskKinds: readonly TaskKind[] = [
       ...withInitial(memorizeFlag, { memorize: 4 }),
       ...withInitial(commonFlags, { batch: 64, length: 32, steps: 2000, learningRate: 2e-3, beta2: 0.999 }),
     },
-    bytes: false,
-    create: async ({ seed, vocabulary, memorize }) => ({
-      task: selectiveCopying({ seed, vocabulary, memorize }),
+    prepare: async (settings, speaker) => languageLesson(selectiveCopying(settings), settings, speaker),
+  },
+  {
+    name: "copying",
+    doc: "Learns to repeat what a sequence begins with (Arjovsky, Shah & Bengio 2016, section 4.1).",
+    details:
+      "The setting of the HiPPO and S4 papers is --vocabulary 64 --memorize 1024 --length 1024; the initial values are\n" +
+      "a small version of it.",
+    flags: {
+      ...withInitial(vocabularyFlag, { vocabulary: 8 }),
+      ...withInitial(memorizeFlag, { memorize: 8 }),
+      ...withInitial(commonFlags, { batch: 32, length: 32, steps: 2000, learningRate: 2e-3, beta2: 0.999 }),
+    },
+    prepare: async (settings, speaker) => languageLesson(copying(settings), settings, speaker),
+  },
+  {
+    name: "list-ops",
+    doc: "Learns the values of nested expressions (ListOps of the Long Range Arena, arXiv 2011.04006).",
+    details:
+      "The arena's setting is --length 2000; the initial values are a small version of it. The answer is said after the\n" +
+      "last token, not read out of a mean.",
+    flags: withInitial(commonFlags, {
+      dModel: 128,
+      layers: 4,
+      batch: 32,
+      length: 128,
+      steps: 5000,
+      learningRate: 1e-3,
+      warmup: 200,
+      schedule: "cosine",
+      weightDecay: 0.05,
+      evaluateEvery: 250,
     }),
+    prepare: async (settings, speaker) => languageLesson(listOps(settings), settings, speaker),
   },
   {
     name: "text",
@@ -82,15 +95,38 @@ export const taskKinds: readonly TaskKind[] = [
         evaluateEvery: 250,
       }),
     },
-    bytes: true,
-    create: async ({ file, seed, validationFraction }, speaker) => {
+    async prepare(settings, speaker) {
+      const { file } = settings;
       if (file === undefined)
         throw new UsageError(`${speaker}: --file is missing: which text should be learned?`);
-      const { text, source } = await readText(speaker, file);
-      return { task: textTask(text, { seed, validationFraction }), source };
+      const { bytes, source } = await readDataFile(speaker, "--file", file, mostTextBytes);
+      if (bytes.length === 0)
+        throw new FormatError(`${speaker}: ${file} is empty. Give a text to learn from.`);
+      return {
+        ...languageLesson(textTask(bytes, settings), settings, speaker),
+        source,
+        translate: bitsPerByte,
+        next: (directory) => `statewise generate --run ${directory} --prompt "…"`,
+      };
     },
   },
+  forecastKind,
+  classifyKind,
 ];
+
+/** What Node can hold in one array of bytes, and more than anyone learns here. */
+const mostTextBytes = 2 ** 31;
+
+/** A task of tokens, learned by a language model. */
+function languageLesson(task: Task, settings: Settings, speaker: string): Lesson {
+  return {
+    task,
+    length: settings.length ?? commonFlags.length.initial,
+    newModel: (device) => newLanguageModel(device, settings, task.vocabulary),
+    objective: (model, where) => expectLanguageModel(speaker, where, model),
+    next: (directory) => `statewise eval --run ${directory}`,
+  };
+}
 
 /** The task of a run's command: "text" of "train text". */
 export function taskKindOf(command: string): TaskKind {
@@ -105,20 +141,4 @@ export function taskKindOf(command: string): TaskKind {
 /** The loss of a model of bytes in the unit of compression. */
 export function bitsPerByte(loss: number): string {
   return `${short(loss / Math.LN2)} bits per byte`;
-}
-
-async function readText(speaker: string, file: string): Promise<{ text: Uint8Array; source: Source }> {
-  let text: Uint8Array;
-  try {
-    text = await readFile(file);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT") throw new FormatError(`${speaker}: there is no file ${file}. Check --file.`);
-    if (code === "EISDIR")
-      throw new FormatError(`${speaker}: --file must be a file, got the directory ${file}.`);
-    throw error;
-  }
-  if (text.length === 0) throw new FormatError(`${speaker}: ${file} is empty. Give a text to learn from.`);
-  const sha256 = createHash("sha256").update(text).digest("hex");
-  return { text, source: { path: resolve(file), bytes: text.length, sha256 } };
 }

@@ -1,13 +1,14 @@
 import { join } from "node:path";
 import {
+  type BatchSource,
   type Device,
   DivergenceError,
+  type Extent,
   FormatError,
   loadTraining,
   type Model,
   saveTraining,
   type Stage,
-  type Task,
   train,
   type Trainer,
   type TrainEvent,
@@ -59,8 +60,8 @@ function isCount(value: unknown): value is number {
 export interface TrainingJob {
   readonly run: Run;
   readonly model: Model;
-  readonly trainer: Trainer;
-  readonly task: Task;
+  readonly trainer: Trainer<Extent>;
+  readonly task: BatchSource<Extent>;
   readonly options: Omit<TrainOptions, "signal">;
   readonly from: Progress;
   /** What a loss means beside nats: "1.23 bits per byte". */

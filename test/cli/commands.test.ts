@@ -155,10 +155,7 @@ test("eval refuses a text that is no longer the one that was learned", async (t)
   writeFileSync(path, JSON.stringify(config));
   const { code, stderr } = await statewise(["eval", "--run", "text"], { cwd: folder });
   assert.equal(code, 1);
-  assert.match(
-    stderr,
-    /^eval: .*rhyme\.txt is not the text that runs\/text learned\. Put it back as it was\.\n$/,
-  );
+  assert.match(stderr, /^eval: .*rhyme\.txt is not what runs\/text learned\. Put it back as it was\.\n$/);
 });
 
 test("inspect shows every parameter with its shape, the totals, and the memory that training takes", async () => {

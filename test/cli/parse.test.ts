@@ -26,11 +26,12 @@ const mistakes: Readonly<Record<string, string>> = {
   "train text --xyzzy": "train: unknown flag --xyzzy. See statewise train text --help.",
   "evla --run x": "statewise: unknown command evla. Did you mean eval?",
   xyzzy:
-    "statewise: unknown command xyzzy. Choose one of train, eval, generate, inspect, reproduce, devices, bench.",
+    "statewise: unknown command xyzzy. Choose one of train, eval, generate, forecast, inspect, reproduce, devices, bench.",
   "--xyzzy": "statewise: unknown flag --xyzzy. See statewise --help.",
-  train: "train: which one? Choose one of induction-heads, selective-copying, text.",
+  train:
+    "train: which one? Choose one of induction-heads, selective-copying, copying, list-ops, text, forecast, classify.",
   "train induction":
-    "train: unknown command induction. Choose one of induction-heads, selective-copying, text.",
+    "train: unknown command induction. Choose one of induction-heads, selective-copying, copying, list-ops, text, forecast, classify.",
   "train induction-head": "train: unknown command induction-head. Did you mean induction-heads?",
   "train text --steps": "train: --steps needs a value. See statewise train text --help.",
   "train text --steps many": "train: --steps must be a whole number of at least 1, got many.",

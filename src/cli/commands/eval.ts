@@ -5,10 +5,9 @@ import { measure } from "../evaluation.ts";
 import { deviceFlags, evaluationFlags, outputFlags, sourceFlags } from "../flags.ts";
 import { count, counted, duration, percent, short } from "../format.ts";
 import { readSettings } from "../settings.ts";
-import { expectLanguageModel } from "../model.ts";
-import { findRun, isSameText } from "../run.ts";
+import { findRun, isSameSource } from "../run.ts";
 import { placeOfRun } from "../source.ts";
-import { bitsPerByte, taskKindOf } from "../tasks.ts";
+import { taskKindOf } from "../tasks.ts";
 
 const speaker = "eval";
 
@@ -23,22 +22,33 @@ export const evaluation = defineCommand({
     const { load } = await placeOfRun(speaker, run);
     const kind = taskKindOf(run.config.command);
     const settings = readSettings(kind, run.directory, run.config);
-    const { task, source } = await kind.create(settings, speaker);
-    if (source && !isSameText(run.config, source)) {
+    const lesson = await kind.prepare(settings, speaker);
+    const { task, source, translate, score } = lesson;
+    if (source && !isSameSource(run.config, source)) {
       throw new FormatError(
-        `${speaker}: ${source.path} is not the text that ${run.directory} learned. Put it back as it was.`,
+        `${speaker}: ${source.path} is not what ${run.directory} learned. Put it back as it was.`,
       );
     }
-    const lengths = values.length.length > 0 ? values.length : [settings.length];
+    if (score && (values.length.length > 0 || values.batches !== evaluationFlags.batches.initial)) {
+      throw new UsageError(
+        `${speaker}: a run of "${run.config.command}" is scored on all it has. Leave out --length and --batches.`,
+      );
+    }
+    const lengths = values.length.length > 0 ? values.length : [lesson.length];
     for (const length of lengths) task.validation(0, 1, length); // says now what the task lacks for this length
     const batch = values.batch ?? settings.batch;
     return withDevice(values, async (device) => {
-      const model = expectLanguageModel(speaker, run.directory, await load(device, terminal));
+      const model = await load(device, terminal);
       if (values.rate !== undefined) await scaleStepSizes(model, values.rate);
+      const of = lesson.objective(model, run.directory);
+      if (score) {
+        await score({ run, model, batch, terminal, keep: false });
+        return 0;
+      }
       const live = await terminal.liveLine();
       for (const length of lengths) {
-        const row = await measure({ model, task, length, batch, batches: values.batches, live });
-        const bits = kind.bytes ? ` (${bitsPerByte(row.loss)})` : "";
+        const row = await measure({ model: of, task, length, batch, batches: values.batches, live });
+        const bits = translate ? ` (${translate(row.loss)})` : "";
         terminal.say(
           `length ${count(length)}: loss ${short(row.loss)}${bits}, accuracy ${percent(row.accuracy)}, ` +
             `${counted(row.sequences, "sequence")} in ${duration(row.seconds)}`,
@@ -46,7 +56,7 @@ export const evaluation = defineCommand({
         terminal.emit({
           type: "evaluation",
           ...row,
-          ...(kind.bytes && { bitsPerByte: row.loss / Math.LN2 }),
+          ...(translate && { bitsPerByte: row.loss / Math.LN2 }),
         });
       }
       return 0;

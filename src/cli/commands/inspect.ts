@@ -3,9 +3,10 @@ import { defineCommand } from "../command.ts";
 import { withDevice } from "../device.ts";
 import { deviceFlags, outputFlags, planFlags, sourceFlags } from "../flags.ts";
 import { bytes, columns, count, memoryInWords } from "../format.ts";
+import type { Settings } from "../lesson.ts";
 import { readSettings } from "../settings.ts";
 import { type ModelPlace, placeOf } from "../source.ts";
-import { type Settings, taskKindOf } from "../tasks.ts";
+import { taskKindOf } from "../tasks.ts";
 import type { Terminal } from "../terminal.ts";
 
 const speaker = "inspect";

@@ -1,14 +1,16 @@
-import { type LanguageModel, schedule, Trainer, UsageError } from "../../node.ts";
+import { resolve } from "node:path";
+import { type Extent, type Model, schedule, Trainer, UsageError } from "../../node.ts";
 import { type Command, defineCommand } from "../command.ts";
 import { describeDevice, withDevice } from "../device.ts";
 import type { Values } from "../flag.ts";
 import { deviceFlags, outputFlags, runFlags } from "../flags.ts";
 import { count, duration } from "../format.ts";
 import { interrupted } from "../interrupt.ts";
-import { completed, describeModel, expectLanguageModel, newLanguageModel } from "../model.ts";
-import { type ClaimedRun, claimRun, hasCheckpoint, isSameText, type Run, writeConfig } from "../run.ts";
-import { readSettings, resumedSettings, settingsOf } from "../settings.ts";
-import { bitsPerByte, type Settings, type TaskKind, taskKinds } from "../tasks.ts";
+import type { Lesson, Settings, TaskKind } from "../lesson.ts";
+import { completed, describeModel } from "../model.ts";
+import { type ClaimedRun, claimRun, hasCheckpoint, isSameSource, type Run, writeConfig } from "../run.ts";
+import { dataFlags, readSettings, resumedSettings, settingsOf } from "../settings.ts";
+import { taskKinds } from "../tasks.ts";
 import type { Terminal } from "../terminal.ts";
 import { atStart, loadSaved, progressOf, trainInRun } from "../training.ts";
 
@@ -59,11 +61,12 @@ async function trainKind(
   values: Values<typeof otherFlags>,
   terminal: Terminal,
 ): Promise<number> {
-  const { task, source } = await kind.create(settings, speaker);
-  task.train(0, 1, settings.length); // says now what the task lacks for this length
-  if (source && !isSameText(run.config, source)) {
+  const lesson = await kind.prepare(settings, speaker);
+  const { task, length, source, view } = lesson;
+  task.train(0, 1, length); // says now what the task lacks for this length
+  if (source && !isSameSource(run.config, source)) {
     throw new UsageError(
-      `${speaker}: ${run.directory} learned another text than ${source.path} holds now. Choose another --name, ` +
+      `${speaker}: ${run.directory} learned something else than ${source.path} holds now. Choose another --name, ` +
         "or give --fresh to move it aside and begin anew.",
     );
   }
@@ -71,28 +74,42 @@ async function trainKind(
   return withDevice(values, async (device) => {
     const saved = await loadSaved(speaker, device, run);
     const step = saved ? progressOf(run.directory, saved.training).step : 0;
-    const { file: _, ...kept } = settings;
-    await writeConfig(run, { command: `train ${kind.name}`, settings: kept, ...(source && { source }) });
+    const command = `train ${kind.name}`;
+    await writeConfig(run, {
+      command,
+      settings: kept(settings),
+      ...(source && { source }),
+      ...(view && { view }),
+    });
 
-    const model = saved
-      ? expectLanguageModel(speaker, run.directory, saved.model)
-      : newLanguageModel(device, settings, task.vocabulary);
+    const model = saved?.model ?? lesson.newModel(device);
+    const objective = lesson.objective(model, run.directory);
     const resumed = saved !== null;
-    sayStart(terminal, { run, resumed, step, model, settings });
+    sayStart(terminal, { run, resumed, step, model, length, settings });
+    const finish = async () => {
+      await lesson.score?.({ run, model, batch: settings.batch, terminal, keep: true });
+      return sayFinished(terminal, run, lesson, settings);
+    };
     if (step >= settings.steps) {
       terminal.emit({ type: "end", reason: "finished", step });
-      return sayFinished(terminal, run, kind, settings);
+      return finish();
     }
-    const { batch, length, steps, clip, schedule: name } = settings;
+    const { batch, steps, clip, schedule: name } = settings;
+    const evaluationBatches = Math.min(settings.evaluationBatches, lesson.mostBatches ?? Infinity);
     const from = saved ? { moments: saved, updates: step } : undefined;
     const outcome = await trainInRun({
       run,
       model,
-      trainer: new Trainer(model, { ...settings, maxNorm: clip }, from),
+      trainer: new Trainer<Extent>(objective, { ...settings, maxNorm: clip }, from),
       task,
-      options: { ...settings, stages: [{ batch, length, steps }], schedule: schedule({ ...settings, name }) },
+      options: {
+        ...settings,
+        evaluationBatches,
+        stages: [{ batch, length, steps }],
+        schedule: schedule({ ...settings, name }),
+      },
       from: { ...atStart, step, stageStep: step },
-      ...(kind.bytes && { translate: bitsPerByte }),
+      ...(lesson.translate && { translate: lesson.translate }),
       terminal,
     });
     if (outcome.reason === "interrupted") {
@@ -101,22 +118,33 @@ async function trainKind(
       return interrupted;
     }
     terminal.say(`${count(outcome.step - step)} steps in ${duration(outcome.seconds)}.`);
-    return sayFinished(terminal, run, kind, settings);
+    return finish();
   });
+}
+
+/** The settings to be kept: a path is the same wherever it is read; that of the file which is learned is its source's. */
+function kept(settings: Settings): Readonly<Record<string, unknown>> {
+  const { file: _, ...rest } = settings;
+  const paths = dataFlags.flatMap((name) => {
+    const path = name === "file" ? undefined : rest[name];
+    return path === undefined ? [] : [[name, resolve(path)] as const];
+  });
+  return { ...rest, ...Object.fromEntries(paths) };
 }
 
 interface Start {
   readonly run: Run;
   readonly resumed: boolean;
   readonly step: number;
-  readonly model: LanguageModel;
+  readonly model: Model;
+  readonly length: number;
   readonly settings: Settings;
 }
 
-function sayStart(terminal: Terminal, { run, resumed, step, model, settings }: Start): void {
+function sayStart(terminal: Terminal, { run, resumed, step, model, length, settings }: Start): void {
   const { directory } = run;
   const { device } = model;
-  const { batch, length, accumulation, steps } = settings;
+  const { batch, accumulation, steps } = settings;
   const parameters = model.parameterCount();
   terminal.emit({ type: "run", directory, resumed, step, parameters, device: device.name, settings });
   terminal.say(
@@ -128,15 +156,12 @@ function sayStart(terminal: Terminal, { run, resumed, step, model, settings }: S
   terminal.say(`device   ${device.name}: ${describeDevice(device)}`);
 }
 
-function sayFinished(terminal: Terminal, run: Run, kind: TaskKind, { steps, schedule }: Settings): number {
+function sayFinished(terminal: Terminal, run: Run, lesson: Lesson, { steps, schedule }: Settings): number {
   const more = schedule === "constant" ? " Give more --steps to go on." : "";
   terminal.say(
     `${run.directory} is finished, at step ${count(steps)}: checkpoints/, metrics.jsonl, chart.svg.${more}`,
   );
-  const next = kind.bytes
-    ? `statewise generate --run ${run.directory} --prompt "…"`
-    : `statewise eval --run ${run.directory}`;
-  terminal.say(`next: ${next}`);
+  terminal.say(`next: ${lesson.next(run.directory)}`);
   return 0;
 }
 
