@@ -9,7 +9,7 @@ import {
   SequenceModel,
   UsageError,
 } from "../node.ts";
-import { spelled } from "./flag.ts";
+import { type Flags, spelled } from "./flag.ts";
 import { fieldFlags } from "./flags.ts";
 import { count } from "./format.ts";
 
@@ -21,17 +21,21 @@ interface ModelSettings {
 }
 
 /**
- * The settings with a value for every field of their model, so that a run says all of what it was made with.
+ * The settings with a value for every field of their model, so that a run says all of what it was made with. A flag of
+ * the task that is called as a field of some model, such as a forecast's --context, is for every model.
  * @throws UsageError for a flag given that the model does not have, or a value that makes no model.
  */
 export function completed<Settings extends ModelSettings>(
   speaker: string,
   settings: Settings,
   given: ReadonlySet<string>,
+  flags: Flags,
 ): Settings {
   const { model } = settings;
   const { fields, config } = modelKindOf(model);
-  const foreign = Object.keys(fieldFlags).filter((name) => !Object.hasOwn(fields, name));
+  const foreign = Object.keys(fieldFlags).filter(
+    (name) => flags[name] === fieldFlags[name] && !Object.hasOwn(fields, name),
+  );
   const wrong = foreign.find((name) => given.has(name));
   if (wrong !== undefined) throw new UsageError(`${speaker}: --model ${model} has no ${spelled(wrong)}.`);
   const own = Object.entries(config(settings)).filter(([name]) => name in fieldFlags);

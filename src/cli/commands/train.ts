@@ -44,7 +44,7 @@ async function settle(
   given: ReadonlySet<string>,
 ): Promise<Settings> {
   const { config, directory } = run;
-  if (config === null || !(await hasCheckpoint(run))) return completed(speaker, asked, given); // nothing to lose
+  if (config === null || !(await hasCheckpoint(run))) return completed(speaker, asked, given, kind.flags); // nothing to lose
   if (config.command !== `train ${kind.name}`) {
     throw new UsageError(
       `${speaker}: ${directory} is a run of "${config.command}". Choose another --name, ` +

@@ -38,7 +38,6 @@ export const forecastKind: TaskKind = {
     "MSE and MAE in standardised units, MASE in steps of the (seasonal) naive forecast, and each column's own in\n" +
     "results.json; forecast.svg shows the last ones. When it is trained, `statewise forecast` goes on with a file.",
   flags: {
-    ...forecastFlags,
     ...withInitial(flags, {
       dModel: 32,
       layers: 2,
@@ -52,6 +51,7 @@ export const forecastKind: TaskKind = {
       evaluateEvery: 100,
       evaluationBatches: 16,
     }),
+    ...forecastFlags, // last: a Transformer has a --context too
   },
   async prepare(settings, speaker) {
     const windows = await readWindows(settings, speaker);
