@@ -23,4 +23,9 @@ export const experimentCommands: readonly Command[] = [
     "Times the fused scan against a naive one, a convolution and attention, by length (Figure 8 of Gu & Dao 2023).",
     async () => (await import("../reproduce/scanSpeed.ts")).scanSpeed,
   ),
+  experimentCommand(
+    "scaling",
+    "A Transformer, Mamba and S4 by length: time and memory of a forward pass and of a generated token.",
+    async () => (await import("../reproduce/scaling.ts")).scaling(),
+  ),
 ];
