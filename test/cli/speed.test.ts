@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { uniform } from "../../src/cli/bench/inputs.ts";
 import type { Experiment, Job } from "../../src/cli/reproduce/experiment.ts";
 import { paperRatios, s4Speed } from "../../src/cli/reproduce/s4Speed.ts";
 import { paperRatios as paperScan, scanSpeed } from "../../src/cli/reproduce/scanSpeed.ts";
-import { plainDevice } from "../../src/node.ts";
+import { plannedBytes } from "../../src/cli/reproduce/timing.ts";
+import { capture, type Device, exp, plainDevice } from "../../src/node.ts";
 
 /** The rows of all tables and the names of the lines that are drawn. */
 async function measured<Settings extends object>({ parts }: Experiment<Settings>, settings: Settings) {
@@ -53,6 +55,15 @@ test("scan-speed stops an operation that has become too slow, and goes on with t
     { naive: "20–40", attention: "" },
     { naive: "20–40", attention: "> 1" },
   ]);
+});
+
+test("what no device can hold is planned, and takes what it would take", async () => {
+  const make = (device: Device) => {
+    const u = uniform(device, [64, 64]);
+    return { inputs: [u], program: capture(device, () => exp(exp(u))) };
+  };
+  const { program, inputs } = make(plainDevice());
+  assert.equal(plannedBytes(make), program.bytes + 4 * inputs[0].buffer.length);
 });
 
 test("both experiments have settings that take minutes and those of the paper", () => {

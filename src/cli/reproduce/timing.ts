@@ -1,4 +1,4 @@
-import { type Device, DeviceError, type Program, scope, type Tensor } from "../../node.ts";
+import { Device, DeviceError, type Program, scope, type Tensor } from "../../node.ts";
 import { interleave } from "../bench/measure.ts";
 
 /** Something to be timed: a captured program and the tensors that it reads. */
@@ -19,6 +19,29 @@ export interface Timing {
 /** What a device of ours can hold. */
 export const mostBytes = 2 ** 32;
 
+/**
+ * The least that something takes which no device can hold: its plan, made on a device that computes and holds nothing.
+ * The kernels' own scratch is not in it.
+ */
+export function plannedBytes(build: (device: Device) => Timed): number {
+  const nothing = new Device({
+    name: "none",
+    float: "f32",
+    allocate: (dtype, length) => ({ dtype, length }),
+    free() {},
+    write() {},
+    read: async () => new Float32Array(0),
+    run() {},
+    compile: ({ bytes }) => ({ bytes, run() {}, free() {} }),
+    dispose: async () => {},
+  });
+  return bytesOf(build(nothing));
+}
+
+function bytesOf({ program, inputs }: Timed): number {
+  return inputs.reduce((sum, { buffer }) => sum + 4 * buffer.length, program.bytes);
+}
+
 /** A first run as long as this is the only one. */
 const longSeconds = 4;
 
@@ -36,8 +59,7 @@ export async function time(device: Device, build: () => Timed): Promise<Timing |
   }
   const { program, inputs } = timed;
   try {
-    const bytes = inputs.reduce((sum, { buffer }) => sum + 4 * buffer.length, program.bytes);
-    return { ...(await timesOf(() => program.run())), bytes };
+    return { ...(await timesOf(() => program.run())), bytes: bytesOf(timed) };
   } finally {
     for (const part of [program, ...inputs]) part.free();
   }
