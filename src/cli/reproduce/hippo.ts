@@ -129,8 +129,8 @@ export const hippo: Experiment<Settings> = {
   quick: {
     lengths: [1e3, 1e4, 1e5, 1e6],
     states: [64, 256],
-    periods: 64,
-    mostWork: 1e10,
+    periods: 80,
+    mostWork: 2e9,
     stretched: 1e4,
     stretchedStates: 256,
     stretches: [0.1, 0.5, 1, 2, 10],
@@ -139,7 +139,7 @@ export const hippo: Experiment<Settings> = {
   paper: {
     lengths: [1e3, 1e4, 1e5, 1e6],
     states: [64, 128, 256],
-    periods: 64,
+    periods: 80,
     mostWork: Infinity,
     stretched: 1e5,
     stretchedStates: 256,
@@ -148,7 +148,7 @@ export const hippo: Experiment<Settings> = {
   },
   parts: [approximation, timescale],
   differences: ({ periods }) => [
-    `The error is the mean square of what is missing as a part of the signal's own; the signal has ${periods} periods of its highest frequency, which the paper does not say of its own.`,
+    `The error is the mean square of what is missing as a part of the signal's own; the signal has ${periods} periods of its highest frequency, near the N/π that N = 256 can hold; the paper does not say what its own had.`,
     "One thread of JavaScript in float64, not C++ in float32. LegT takes dense steps here, the paper's LMU PyTorch's.",
     "The paper's LSTM (error 0.25 at 35 000 samples a second) is not trained here.",
     "Its test of the time scale classifies trajectories; here the memories themselves are asked for the signal.",
