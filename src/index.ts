@@ -85,6 +85,7 @@ export {
   mambaConfig,
   mambaKind,
 } from "./models/mamba.ts";
+export { H3, h3Kind } from "./models/h3.ts";
 export { S4, s4Kind } from "./models/s4.ts";
 export { S4D, s4dKind } from "./models/s4d.ts";
 export { S4Block } from "./models/s4Block.ts";

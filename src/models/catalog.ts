@@ -4,6 +4,7 @@ import type { BackboneConfig, ModelKind } from "./backbone.ts";
 import { configOf } from "./config.ts";
 import { type LanguageConfig, languageFields, LanguageModel } from "./languageModel.ts";
 import { type ParameterSource, randomParameters } from "./layers.ts";
+import { h3Kind } from "./h3.ts";
 import { hippoKind } from "./hippo.ts";
 import { lsslKind } from "./lssl.ts";
 import { mambaKind } from "./mamba.ts";
@@ -17,6 +18,7 @@ export const modelKinds: readonly ModelKind[] = [
   mambaKind,
   s4Kind,
   s4dKind,
+  h3Kind,
   lsslKind,
   hippoKind,
   transformerKind,

@@ -74,4 +74,5 @@ export const variants: readonly Variant[] = [
   hippo("RNN", {}),
   hippo("RNN, two LagT memories", { measure: "lagt", memories: 2 }),
   hippo("memory of the input", { measure: "fourier", recurrent: false, memories: 3 }),
+  { name: "H3", model: "h3", given: { dState: 4 } },
 ];
