@@ -102,7 +102,7 @@ test("the paper's settings are the paper's, and every contender is a model", () 
   assert.deepEqual(paper.stages, [{ batch: 64, length: 4096, steps: 400_000 }]);
   for (const { contenders } of [selectiveCopyingComparison, ablation]) {
     const names = contenders.map(({ name, config }) => {
-      mambaConfig({ vocabulary, dModel, layers, ...config });
+      mambaConfig({ vocabulary, dModel, layers, ...config(paper) });
       return name;
     });
     assert.equal(new Set(names).size, names.length);

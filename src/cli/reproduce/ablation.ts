@@ -41,7 +41,7 @@ const paper: ComparisonSettings = {
 };
 
 function contender(name: string, title: string, perplexity: string, config: Partial<MambaConfig>): Contender {
-  return { name, title, paper: perplexity, config: { ssm: "s6", ...config } };
+  return { name, title, paper: perplexity, config: () => ({ ssm: "s6", ...config }) };
 }
 
 const constantBC = { constantB: true, constantC: true };

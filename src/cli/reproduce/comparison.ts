@@ -33,7 +33,7 @@ export interface Contender {
   readonly title: string;
   /** What the paper reports for it. */
   readonly paper: string;
-  readonly config: Partial<MambaConfig>;
+  config(settings: ComparisonSettings): Partial<MambaConfig>;
 }
 
 /** Models that differ in one thing, trained alike on selective copying (section 4.1.1 of Gu & Dao 2023). */
@@ -124,11 +124,11 @@ interface Turn {
 /** One contender; null when it was interrupted. */
 async function contend(turn: Turn): Promise<ContenderResult | null> {
   const { contender, settings, command, runs, device, terminal } = turn;
-  const { name, paper, config: own } = contender;
+  const { name, paper } = contender;
   const { vocabulary, dModel, layers, testLength: length, testBatch: batch, testBatches: batches } = settings;
   const run = await claimRun("reproduce", { name, runs, fresh: false });
   try {
-    const config = mambaConfig({ vocabulary, dModel, layers, ...own });
+    const config = mambaConfig({ vocabulary, dModel, layers, ...contender.config(settings) });
     const last = settings.stages[settings.stages.length - 1];
     await expectSameRecipe(run, command, { ...settings, batch: last.batch, length: last.length, config });
     const task = taskOf(settings);
