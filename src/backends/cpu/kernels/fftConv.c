@@ -33,8 +33,9 @@ INLINE LongConv openLongConv(int batch, int length, int channels, const Filters*
   c.tree = fftTree(size, scratch);
   c.roots = scratch;
   c.spectra = c.roots + 2 * size;
-  c.sums = c.spectra + c.blocks * elements;
-  c.own = c.sums + c.blocks * c.groups * elements;
+  const int apart = batch > 1;  // the sums of one sequence lie where its filters were
+  c.sums = c.spectra + apart * c.blocks * elements;
+  c.own = c.spectra + (1 + apart * c.groups) * c.blocks * elements;
   return c;
 }
 

@@ -118,20 +118,16 @@ INLINE void lastLevel(const Transform* x, int node, int count, float* data, cons
       cv f[4];
       UNROLL for (int k = 0; k < 4; k++) f[k] = loadElement(own + k * FFT_ELEMENT);
       split(f, roots, 4);
-      if (correlates) {
-        UNROLL for (int k = 0; k < 4; k++) {
-          float* sum = w->sums + at + k * FFT_ELEMENT;
-          const cv product = times(f[k], loadElement(w->other + at + k * FFT_ELEMENT), -1);
-          storeElement(sum, w->adds ? plus(loadElement(sum), product) : product);
+      UNROLL for (int k = 0; k < 4; k++) {
+        const long here = at + k * FFT_ELEMENT;
+        const cv factor = filters ? loadElement(w->filter + here) : (cv){0};  // before `sums`, which may lie there
+        if (correlates) {
+          const cv product = times(f[k], loadElement(w->other + here), -1);
+          storeElement(w->sums + here, w->adds ? plus(loadElement(w->sums + here), product) : product);
         }
+        if (filters) f[k] = w->sign > 0 ? times(f[k], factor, 1) : times(f[k], factor, -1);
       }
-      if (filters) {
-        UNROLL for (int k = 0; k < 4; k++) {
-          const cv factor = loadElement(w->filter + at + k * FFT_ELEMENT);
-          f[k] = w->sign > 0 ? times(f[k], factor, 1) : times(f[k], factor, -1);
-        }
-        join(f, roots, 4);
-      }
+      if (filters) join(f, roots, 4);
       if (filters || !correlates) UNROLL for (int k = 0; k < 4; k++) storeElement(own + k * FFT_ELEMENT, f[k]);
     }
   }

@@ -16,9 +16,13 @@ function transformSize({ length }: Sizes): number {
   return Math.min(...[1, 3, 5, 9, 15, 45].map((odd) => 16 * odd * 2 ** doublings(odd)));
 }
 
-/** Floats: the roots, the transforms of the filters and of the sums of groups, and what each thread needs for itself. */
+/**
+ * Floats: the roots, the transforms of the filters and of the sums of groups, which for one sequence are in one place, and
+ * what each thread needs for itself.
+ */
 function scratch(sizes: Sizes, { threads }: Machine, groups: number, own: number): number {
-  return transformSize(sizes) * (2 + element * (blocks(sizes) * (1 + groups) + threads * own));
+  const sums = sizes.batch > 1 ? groups : 0;
+  return transformSize(sizes) * (2 + element * (blocks(sizes) * (1 + sums) + threads * own));
 }
 
 function work(sizes: Sizes): number {
