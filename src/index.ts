@@ -71,7 +71,7 @@ export {
   sequenceModel,
 } from "./models/catalog.ts";
 export { scaleStepSizes } from "./models/samplingRate.ts";
-export type { ConfigOf, Field, Fields } from "./models/config.ts";
+export { type ConfigOf, type Field, type Fields, oneOf } from "./models/config.ts";
 export { type LanguageConfig, LanguageModel } from "./models/languageModel.ts";
 export type { NamedTensors, ParameterSource } from "./models/layers.ts";
 export { hippoKind, HippoLayer, HippoRnn } from "./models/hippo.ts";
@@ -87,6 +87,7 @@ export {
 } from "./models/mamba.ts";
 export { H3, h3Kind } from "./models/h3.ts";
 export { S4, s4Kind } from "./models/s4.ts";
+export { S6 } from "./models/s6.ts";
 export { S4D, s4dKind } from "./models/s4d.ts";
 export { S4Block } from "./models/s4Block.ts";
 export { type MaskOptions, type SequenceConfig, SequenceModel } from "./models/sequenceModel.ts";

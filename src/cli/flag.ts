@@ -122,9 +122,9 @@ export function toggle(doc: string): Flag<boolean> {
 
 /** The flag of a config's field, without an initial value: what is not given is as the model has it. */
 export function ofField(field: Field<unknown>): Flag<unknown> {
-  const { doc, form, expected, initially = String(field.initial) } = field;
+  const { doc, form, names, expected, initially = String(field.initial) } = field;
   return {
-    doc,
+    doc: names ? `${doc}: ${expected}` : doc,
     placeholder: { integer: "N", number: "X", choice: "NAME", switch: null }[form],
     expected,
     initial: undefined,

@@ -1,5 +1,5 @@
 /** Every flag of every command, declared once. A command takes groups of them, with its own initial values. */
-import { deviceNames, modelKinds, normalizations } from "../node.ts";
+import { deviceNames, type Field, modelKinds, oneOf, normalizations } from "../node.ts";
 import { splitFlag } from "./split.ts";
 import { choice, type Flag, group, integer, many, number, ofField, text, toggle } from "./flag.ts";
 
@@ -199,19 +199,31 @@ export const experimentFlags = group("Experiment", {
 
 /** A flag for each field of any model, but for those that have one already or that are on unless a file says otherwise. */
 function flagsOfFields(): Record<string, Flag<unknown>> {
-  const owners = new Map<string, { kind: string; flag: Flag<unknown> }[]>();
+  const owners = new Map<string, { kind: string; field: Field<unknown> }[]>();
   for (const { name: kind, fields } of modelKinds) {
     for (const [name, field] of Object.entries(fields)) {
       if (name in modelFlags || (field.form === "switch" && field.initial === true)) continue;
-      owners.set(name, [...(owners.get(name) ?? []), { kind, flag: ofField(field) }]);
+      owners.set(name, [...(owners.get(name) ?? []), { kind, field }]);
     }
   }
-  const flags = [...owners].map(([name, of]) => {
-    const { flag } = of[0];
-    const initial = new Set(of.map(({ flag }) => flag.initially));
-    const each = of.map(({ kind, flag }) => `${flag.initially} (${kind})`).join(", ");
-    const whose = of.length < modelKinds.length ? ` (${of.map(({ kind }) => kind).join(", ")})` : "";
-    return [name, { ...flag, doc: flag.doc + whose, ...(initial.size > 1 && { initially: each }) }];
+  return Object.fromEntries([...owners].map(([name, of]) => [name, flagOfFields(of)]));
+}
+
+/** The flag of a field that several models have: it takes what any of them takes, their configs are more exact. */
+function flagOfFields(of: readonly { kind: string; field: Field<unknown> }[]): Flag<unknown> {
+  const fields = of.map(({ field }) => field);
+  const names = [...new Set(fields.flatMap(({ names = [] }) => names))];
+  const { expected } = names.length > 0 ? oneOf("", names) : fields[0];
+  const flag = ofField({
+    ...fields[0],
+    expected,
+    accepts: (value) => fields.some((field) => field.accepts(value)),
   });
-  return Object.fromEntries(flags) as Record<string, Flag<unknown>>;
+  const initial = fields.map((field) => ofField(field).initially);
+  const distinct = [...new Set(initial)];
+  const ownersOf = (words: string | undefined) =>
+    of.filter((_, i) => initial[i] === words).map(({ kind }) => kind);
+  const each = distinct.map((words) => `${words} (${ownersOf(words).join(", ")})`).join("; ");
+  const whose = of.length < modelKinds.length ? ` (${of.map(({ kind }) => kind).join(", ")})` : "";
+  return { ...flag, doc: flag.doc + whose, ...(distinct.length > 1 && { initially: each }) };
 }

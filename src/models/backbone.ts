@@ -2,6 +2,7 @@ import { add } from "../ops/arithmetic.ts";
 import { dropout } from "../ops/dropout.ts";
 import { slice } from "../ops/reshape.ts";
 import type { Device } from "../tensor/device.ts";
+import { reshape } from "../tensor/reshape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type ConfigOf, type Fields, fraction, oneOf, whole } from "./config.ts";
 import { FeedForward } from "./feedForward.ts";
@@ -22,7 +23,20 @@ export interface Mixer {
    */
   forward(u: Tensor, state?: NamedTensors, resets?: Tensor): { y: Tensor; state?: NamedTensors };
   /** One token: u, y (batch, dModel). */
-  step(u: Tensor, state: NamedTensors): { y: Tensor; state: NamedTensors };
+  step(u: Tensor, state: NamedTensors): Stepped;
+}
+
+/** What a mixer gives back when it was given a state. */
+export interface Stepped {
+  readonly y: Tensor;
+  readonly state: NamedTensors;
+}
+
+/** A step as a piece of length 1: for mixers whose kernels carry the state, so that both give the same bits. */
+export function stepByForward(mixer: Pick<Mixer, "forward">, u: Tensor, state: NamedTensors): Stepped {
+  const [batch, dModel] = u.shape;
+  const next = mixer.forward(reshape(u, [batch, 1, dModel]), state);
+  return { y: reshape(next.y, [batch, dModel]), state: next.state! }; // given a state, forward returns the next
 }
 
 /** What every stack of blocks has, whatever is in them. */

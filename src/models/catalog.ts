@@ -10,12 +10,14 @@ import { lsslKind } from "./lssl.ts";
 import { mambaKind } from "./mamba.ts";
 import { s4Kind } from "./s4.ts";
 import { s4dKind } from "./s4d.ts";
+import { s6Kind } from "./s6.ts";
 import { type SequenceConfig, sequenceFields, SequenceModel } from "./sequenceModel.ts";
 import { transformerKind } from "./transformer.ts";
 
 /** Every model there is. What makes, trains, saves, reads and describes models goes by this list. */
 export const modelKinds: readonly ModelKind[] = [
   mambaKind,
+  s6Kind,
   s4Kind,
   s4dKind,
   h3Kind,

@@ -8,6 +8,8 @@ export interface Field<Value> {
   /** The paper's symbol and what it is. */
   readonly doc: string;
   readonly form: "integer" | "number" | "choice" | "switch";
+  /** What can be chosen. */
+  readonly names?: readonly string[];
   /** What a value must be, as errors and help say it. */
   readonly expected: string;
   /** The value when none is given; undefined where one must be, or where it follows from other fields. */
@@ -68,7 +70,8 @@ export function oneOf<const Name extends string>(
   initial?: Name,
 ): Field<Name> {
   return {
-    doc: `${doc}: ${names.slice(0, -1).join(", ")} or ${names.at(-1)}`,
+    doc,
+    names,
     form: "choice",
     expected: `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`,
     initial,

@@ -19,21 +19,18 @@
 import { causalConv1d } from "../ops/causalConv1d.ts";
 import type { Device } from "../tensor/device.ts";
 import { UsageError } from "../tensor/errors.ts";
-import { reshape } from "../tensor/reshape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { backboneFields, type Mixer, type ModelKind } from "./backbone.ts";
-import { type ConfigOf, configOf, onOff, oneOf, positive, whole } from "./config.ts";
+import { backboneFields, type Mixer, type ModelKind, stepByForward, type Stepped } from "./backbone.ts";
+import { type ConfigOf, configOf, onOff, positive, whole } from "./config.ts";
 import { checkDelta } from "./delta.ts";
 import { languageFields, LanguageModel } from "./languageModel.ts";
-import { gated, type GatedSsm } from "./gatedSsm.ts";
 import { fanIn, linear, type NamedTensors, type ParameterSource, randomParameters } from "./layers.ts";
-import { S4D, s4dFields, s4dSsmParameters } from "./s4d.ts";
-import { S6, s6Fields } from "./s6.ts";
+import { withDtRank } from "./s6.ts";
+import { createSsm, type Gated, gated, ssmFields, ssmParameters } from "./ssm.ts";
 
 export const mambaFields = {
   ...backboneFields,
-  ssm: oneOf("the SSM in the block", ["s6", "s4d"], "s6"),
-  ...s6Fields,
+  ...ssmFields,
   dConv: whole("K, taps of the short convolution", 4),
   expand: positive("E, channels inside a block per channel outside", 2),
   bias: onOff("biases on the projections in and out", false),
@@ -50,10 +47,9 @@ export const mambaKind: ModelKind<MambaBlockConfig> = {
   name: "mamba",
   title: "Mamba",
   fields: mambaFields,
-  ssmParameters: s4dSsmParameters, // those of S6 are trained like all others, without decay
+  ssmParameters,
   config(given) {
-    const dtRank = given.dtRank ?? Math.ceil(Number(given.dModel) / 16);
-    const config = configOf("mamba", mambaFields, { ...given, dtRank });
+    const config = configOf("mamba", mambaFields, withDtRank(given));
     if (!Number.isInteger(config.expand * config.dModel)) {
       throw new UsageError(`mamba: expand · dModel must be whole, got ${config.expand} · ${config.dModel}.`);
     }
@@ -80,25 +76,11 @@ export function mamba(config: MambaConfig, source: ParameterSource): LanguageMod
   return new LanguageModel(config, source, (own) => new MambaBlock(config, own));
 }
 
-/**
- * What may stand in the block, so that the rows of the paper's Table 1 can be built. Those that do not select take N
- * and the range of Δ from the block's config, the rest as in their own papers.
- */
-const ssms: Record<
-  MambaBlockConfig["ssm"],
-  (c: MambaBlockConfig, dInner: number, s: ParameterSource) => GatedSsm
-> = {
-  s6: (config, dInner, source) => new S6(config, dInner, source),
-  s4d: ({ dState, deltaMin, deltaMax }, dInner, source) => {
-    const config = configOf("mamba", s4dFields, { dState, deltaMin, deltaMax });
-    return gated(new S4D(config, dInner, source));
-  },
-};
-
 /** The Mamba block. u, y: (batch, length, dModel). */
 export class MambaBlock implements Mixer {
   readonly parameters: NamedTensors;
-  readonly #ssm: GatedSsm;
+  readonly #ssm: Mixer;
+  readonly #gated: Gated;
 
   constructor(config: MambaBlockConfig, source: ParameterSource) {
     const { dModel, dConv, layers, bias, convBias } = config;
@@ -106,7 +88,8 @@ export class MambaBlock implements Mixer {
     const inX = source("inX", [dModel, dInner], fanIn(dModel));
     const inZ = source("inZ", [dModel, dInner], fanIn(dModel));
     const convWeight = source("convWeight", [dConv, dInner], fanIn(dConv));
-    this.#ssm = ssms[config.ssm](config, dInner, source);
+    this.#ssm = createSsm(config, dInner, source);
+    this.#gated = gated(this.#ssm);
     this.parameters = {
       inX,
       inZ,
@@ -134,17 +117,14 @@ export class MambaBlock implements Mixer {
     const x = linear(u, inX, inXBias); // (batch, length, dInner)
     const z = linear(u, inZ, inZBias);
     const conv = causalConv1d(x, convWeight, { bias: convBias, state: state?.conv, resets, silu: true });
-    const ssm = this.#ssm.forward(conv.y, z, state, resets);
+    const ssm = this.#gated(conv.y, z, state, resets);
     return {
       y: linear(ssm.y, out, outBias),
       ...(ssm.state && { state: { conv: conv.state, ...ssm.state } }),
     };
   }
 
-  /** The recurrence is the scan at length 1: its kernels carry the state, so both give the same bits. */
-  step(u: Tensor, state: NamedTensors): { y: Tensor; state: NamedTensors } {
-    const [batch, dModel] = u.shape;
-    const next = this.forward(reshape(u, [batch, 1, dModel]), state);
-    return { y: reshape(next.y, [batch, dModel]), state: next.state! }; // given one, forward returns the next
+  step(u: Tensor, state: NamedTensors): Stepped {
+    return stepByForward(this, u, state);
   }
 }

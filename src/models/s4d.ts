@@ -31,7 +31,7 @@ import { concat } from "../ops/reshape.ts";
 import { UsageError } from "../tensor/errors.ts";
 import { reshape } from "../tensor/reshape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { backboneFields, type Mixer, type ModelKind } from "./backbone.ts";
+import { backboneFields, type Mixer, type ModelKind, stepByForward, type Stepped } from "./backbone.ts";
 import { type ConfigOf, configOf, onOff, oneOf, whole } from "./config.ts";
 import { checkDelta, deltaFields, logDeltaDraw } from "./delta.ts";
 import { type Draw, type NamedTensors, normal, type ParameterSource } from "./layers.ts";
@@ -118,11 +118,8 @@ export class S4D implements Mixer {
     return state ? this.#recurrence(u, state) : { y: this.#convolution(u) };
   }
 
-  /** The recurrence is the scan at length 1. */
-  step(u: Tensor, state: NamedTensors): { y: Tensor; state: NamedTensors } {
-    const [batch, channels] = u.shape;
-    const next = this.#recurrence(reshape(u, [batch, 1, channels]), state);
-    return { y: reshape(next.y, [batch, channels]), state: next.state };
+  step(u: Tensor, state: NamedTensors): Stepped {
+    return stepByForward(this, u, state);
   }
 
   #convolution(u: Tensor): Tensor {

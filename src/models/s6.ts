@@ -18,10 +18,11 @@ import { slice, split } from "../ops/reshape.ts";
 import { selectiveScan } from "../ops/selectiveScan.ts";
 import { reshape } from "../tensor/reshape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { type ConfigOf, onOff, whole } from "./config.ts";
-import { deltaDraw, deltaFields } from "./delta.ts";
-import type { GatedSsm } from "./gatedSsm.ts";
+import { backboneFields, type Mixer, type ModelKind, stepByForward, type Stepped } from "./backbone.ts";
+import { type ConfigOf, configOf, onOff, whole } from "./config.ts";
+import { checkDelta, deltaDraw, deltaFields } from "./delta.ts";
 import { constant, type Draw, fanIn, type NamedTensors, normal, type ParameterSource } from "./layers.ts";
+import { S4Block } from "./s4Block.ts";
 
 export const s6Fields = {
   dState: whole("N, numbers remembered per channel", 16),
@@ -34,10 +35,32 @@ export const s6Fields = {
 
 type S6Config = ConfigOf<typeof s6Fields>;
 
+const fields = { ...backboneFields, ...s6Fields };
+
+/** S6 in the block of S4: the row "S6, no gate" of the paper's Table 1. */
+export const s6Kind: ModelKind<ConfigOf<typeof fields>> = {
+  name: "s6",
+  title: "S6",
+  fields,
+  ssmParameters: [],
+  config(given) {
+    const config = configOf("s6", fields, withDtRank(given));
+    checkDelta("s6", config);
+    return config;
+  },
+  mixer: (config, source) => new S4Block(config.dModel, new S6(config, config.dModel, source), source),
+};
+
+/** A config with R as the paper has it, where none is given. */
+export function withDtRank(given: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return { ...given, dtRank: given.dtRank ?? Math.ceil(Number(given.dModel) / 16) };
+}
+
 /** What a scan of v (batch, length, dInner) is made with: B, C as `selectiveScan` takes them. */
 type Selection = (v: Tensor) => { delta: Tensor; B: Tensor; C: Tensor };
 
-export class S6 implements GatedSsm {
+/** The SSM alone. u, y: (batch, length, dInner). */
+export class S6 implements Mixer {
   readonly parameters: NamedTensors;
   readonly #select: Selection;
 
@@ -59,7 +82,16 @@ export class S6 implements GatedSsm {
     return { ssm: logA.device.zeros([batch, ...logA.shape]) }; // h
   }
 
-  forward(v: Tensor, z: Tensor, state?: NamedTensors, resets?: Tensor): { y: Tensor; state: NamedTensors } {
+  forward(u: Tensor, state?: NamedTensors, resets?: Tensor): Stepped {
+    return this.gated(u, undefined, state, resets);
+  }
+
+  step(u: Tensor, state: NamedTensors): Stepped {
+    return stepByForward(this, u, state);
+  }
+
+  /** forward, then ⊙ silu(z): one kernel does both. */
+  gated(v: Tensor, z?: Tensor, state?: NamedTensors, resets?: Tensor): Stepped {
     const { deltaBias, logA, D } = this.parameters;
     const { delta, B, C } = this.#select(v);
     const options = { D, z, deltaBias, state: state?.ssm, resets, softplus: true };

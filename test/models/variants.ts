@@ -40,6 +40,8 @@ export const variants: readonly Variant[] = [
   s4d("inv", "bilinear"),
   s4d("legs", "zoh"),
   s4d("real", "bilinear"),
+  { name: "S6 in S4's block", model: "s6", given: { dState: 4 } },
+  mamba("S4 in the block", { ssm: "s4", filterLength: 16 }),
   mamba("as published", {}),
   mamba("post-norm, LayerNorm, feed-forward part, untied", {
     norm: "layer",
