@@ -46,10 +46,16 @@ const paper: ComparisonSettings = {
 
 export const selectiveCopyingComparison: Comparison = {
   name: "selective-copying",
-  doc: "Trains the Mamba block with S6 and S4D in it on selective copying (Gu & Dao 2023, Table 1).",
+  doc: "Trains the Mamba block with S6, S4 and S4D in it on selective copying (Gu & Dao 2023, Table 1).",
   paperHead: "paper",
   contenders: [
     { name: "s6", title: "Mamba block with S6", paper: "99.8 %", config: () => ({ ssm: "s6" }) },
+    {
+      name: "s4",
+      title: "Mamba block with S4",
+      paper: "56.4 %",
+      config: ({ testLength, memorize }) => ({ ssm: "s4", dState: 64, filterLength: testLength + memorize }),
+    },
     { name: "s4d", title: "Mamba block with S4D", paper: "", config: () => ({ ssm: "s4d", dState: 64 }) },
   ],
   quick,
