@@ -22,7 +22,11 @@ test("rows stand in the cache from the position on, in each sequence; what does 
     assert.deepEqual(await write(1), [0, 0, 1, 2, 3, 4, 0, 0, 5, 6, 7, 8], device.name);
     assert.deepEqual(await write(2), [0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 5, 6], device.name);
     assert.deepEqual(await write(-1), [3, 4, 0, 0, 0, 0, 7, 8, 0, 0, 0, 0], device.name);
-    assert.deepEqual(await write(3), Array.from({ length: 12 }, () => 0), device.name);
+    assert.deepEqual(
+      await write(3),
+      Array.from({ length: 12 }, () => 0),
+      device.name,
+    );
   }
 });
 
