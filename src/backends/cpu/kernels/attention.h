@@ -44,9 +44,15 @@ INLINE int64_t keyAt(const Attention* a, int b, int h, int j) {
 INLINE int queryPitch(const Attention* a) { return a->heads * a->headDim; }
 INLINE int keyPitch(const Attention* a) { return a->kvHeads * a->headDim; }
 
+// A row of the next block: rows of a head are far apart, and no prefetcher guesses the next one.
+INLINE void prefetchRow(const Attention* a, const float* row) {
+  for (int d = 0; d < a->headDim; d += 16) __builtin_prefetch(row + d);
+}
+
 // n rows times a factor, `width` apart; lanes past headDim are 0.
 static void packBlock(const Attention* a, const float* from, int pitch, int n, float factor, float* to) {
   for (int i = 0; i < n; i++, from += pitch, to += a->width) {
+    prefetchRow(a, from + (int64_t)ATTENTION_BLOCK * pitch);
     for (int d = 0; d < a->headDim; d += LANES) store(to + d, loadUpTo(from + d, a->headDim - d) * splat(factor));
   }
 }
@@ -54,6 +60,7 @@ static void packBlock(const Attention* a, const float* from, int pitch, int n, f
 // n rows as columns: headDim rows of ATTENTION_BLOCK. Columns past n hold anything.
 static void packColumnBlock(const Attention* a, const float* from, int pitch, int n, float* to) {
   for (int i = 0; i < n; i += LANES) {
+    for (int r = 0; r < LANES; r++) prefetchRow(a, from + (int64_t)(i + r + ATTENTION_BLOCK) * pitch);
     for (int d = 0; d < a->headDim; d += LANES) {
       const int lanes = MIN(LANES, a->headDim - d);
       vf x[LANES];
