@@ -39,6 +39,7 @@ export const classifyKind: TaskKind = {
   flags: {
     ...classifyFlags,
     ...withInitial(flags, {
+      model: "s4d",
       batch: 32,
       steps: 1000,
       learningRate: 3e-3,

@@ -17,7 +17,7 @@ import {
   windowsOf,
 } from "../../node.ts";
 import { readDataFile } from "../dataFile.ts";
-import { withInitial } from "../flag.ts";
+import { type Flags, withInitial } from "../flag.ts";
 import { forecastFlags } from "../flags.ts";
 import { columns, count, counted, duration, percent, short } from "../format.ts";
 import { breathe } from "../interrupt.ts";
@@ -27,7 +27,8 @@ import { writeJson } from "../run.ts";
 import { partsOf } from "../split.ts";
 import type { Terminal } from "../terminal.ts";
 
-const { length: _, ...flags } = commonFlags;
+const { length: _, ...rest } = commonFlags;
+const flags: Flags = rest;
 
 export const forecastKind: TaskKind = {
   name: "forecast",
@@ -39,14 +40,16 @@ export const forecastKind: TaskKind = {
     "results.json; forecast.svg shows the last ones. When it is trained, `statewise forecast` goes on with a file.",
   flags: {
     ...withInitial(flags, {
+      model: "s4d",
       dModel: 32,
       layers: 2,
       batch: 32,
-      steps: 1000,
-      learningRate: 3e-3,
+      steps: 500,
+      learningRate: 4e-3,
       warmup: 50,
       schedule: "cosine",
       weightDecay: 0.01,
+      dropout: 0.2,
       beta2: 0.98,
       evaluateEvery: 100,
       evaluationBatches: 16,
