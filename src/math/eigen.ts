@@ -45,7 +45,7 @@ export function skewEigen(S: Float64Array): Eigen {
 
 /**
  * A = V diag(λ) V⁻¹ of a general real A (N, N), by the QR algorithm of ml-matrix, loaded when this is called. The
- * columns of V have length 1. The order is the library's.
+ * columns of V have length 1. The order is the library's, which overflows where entries of very different size meet.
  */
 export async function generalEigen(A: Float64Array): Promise<Eigen> {
   const { Matrix, EigenvalueDecomposition } = await import("ml-matrix");
