@@ -4,6 +4,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
+import { softwareGpuEnvironment } from "./softwareGpu.ts";
 
 const wanted = process.argv.slice(2);
 const files = readdirSync("dist/test", { recursive: true, encoding: "utf8" })
@@ -15,6 +16,8 @@ if (files.length === 0) {
   console.error(`test: no test file matches ${wanted.join(", ")}`);
   process.exit(2);
 }
+
+Object.assign(process.env, await softwareGpuEnvironment()); // the test processes begin with it
 
 const counts = new Map<string, number>();
 const stream = run({ files, concurrency: availableParallelism() });

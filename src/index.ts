@@ -13,6 +13,7 @@ export { gradients, type Gradients } from "./tensor/autograd.ts";
 export { capture, type Program } from "./tensor/capture.ts";
 export { Device } from "./tensor/device.ts";
 export { DeviceError, FormatError, UsageError } from "./tensor/errors.ts";
+export { planMemory } from "./tensor/plan.ts";
 export { apply, defineOp, type Op, type Shapes, type Sizes } from "./tensor/op.ts";
 export { reshape } from "./tensor/reshape.ts";
 export { scope } from "./tensor/scope.ts";

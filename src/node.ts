@@ -8,6 +8,8 @@ import { addonPath, loadNative } from "./backends/cpu/native.ts";
 import { type Kernels, type KernelSource, Pool, type StartWorker } from "./backends/cpu/pool.ts";
 import { compileWasm, instantiateWasm, wasmMemory } from "./backends/cpu/wasm.ts";
 import { plainBackend } from "./backends/plain.ts";
+import { WebGpuBackend } from "./backends/webgpu/backend.ts";
+import { type GpuOptions, requestGpu } from "./backends/webgpu/gpu.ts";
 import type { Float } from "./tensor/backend.ts";
 import { Device } from "./tensor/device.ts";
 import { DeviceError, UsageError } from "./tensor/errors.ts";
@@ -15,8 +17,8 @@ import { DeviceError, UsageError } from "./tensor/errors.ts";
 export * from "./index.ts";
 export { diskFiles } from "./checkpoint/diskFiles.ts";
 
-/** The devices of Node, fastest first. */
-export const deviceNames = ["native", "wasm", "plain"] as const;
+/** The devices of Node: those that are tried when none is asked for, fastest first, then the one that must be asked for. */
+export const deviceNames = ["native", "wasm", "plain", "webgpu"] as const;
 export type DeviceName = (typeof deviceNames)[number];
 
 export interface DeviceOptions {
@@ -31,6 +33,8 @@ export interface DeviceOptions {
   float?: Float;
   /** Widest vectors of the native device: 8 (AVX2) keeps an AVX-512 machine to AVX2. Default 16. */
   lanes?: number;
+  /** What the webgpu device may use of the GPU. Default: all that it offers. */
+  gpu?: GpuOptions;
 }
 
 /**
@@ -45,7 +49,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     return open(name, options);
   }
   if (options.float === "f64") return open("plain", options);
-  for (const name of deviceNames) {
+  for (const name of deviceNames.slice(0, 3)) {
     try {
       return await open(name, options);
     } catch (error) {
@@ -55,9 +59,11 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   throw new Error("internal: the plain device did not open");
 }
 
-async function open(name: DeviceName, { threads, float = "f32", lanes }: DeviceOptions): Promise<Device> {
+async function open(name: DeviceName, options: DeviceOptions): Promise<Device> {
+  const { threads, float = "f32", lanes } = options;
   if (name === "plain") return new Device(plainBackend(float));
   if (float === "f64") throw new DeviceError(`${name}: computes in f32 only. Use the plain device for f64.`);
+  if (name === "webgpu") return openWebGpu(options.gpu);
   const count = threads ?? availableParallelism();
   if (!Number.isInteger(count) || count < 1 || count > 256) {
     throw new UsageError(`threads: must be a whole number from 1 to 256, got ${count}.`);
@@ -82,6 +88,29 @@ async function open(name: DeviceName, { threads, float = "f32", lanes }: DeviceO
   const pool = new Pool(kernels, source, heap, count, startWorker, true);
   if (threads !== undefined) await pool.ready();
   return new Device(new CpuBackend(name, heap, pool, kernels.lanes));
+}
+
+/** Dawn, WebGPU outside of browsers: a process may have one. */
+let dawn: GPU | undefined;
+
+async function openWebGpu(options: GpuOptions = {}): Promise<Device> {
+  dawn ??= await loadDawn();
+  return new Device(new WebGpuBackend(await requestGpu(dawn, options), options));
+}
+
+async function loadDawn(): Promise<GPU> {
+  const name = "webgpu"; // not a literal: it is an optional peer, whose types need not be there
+  let module: { create(flags: string[]): GPU };
+  try {
+    module = (await import(name)) as typeof module;
+  } catch (error) {
+    throw new DeviceError(
+      `webgpu: the npm package "webgpu" (Dawn) cannot be loaded. Install it beside statewise: npm install webgpu. (${
+        error instanceof Error ? error.message.split("\n")[0] : String(error)
+      })`,
+    );
+  }
+  return module.create(process.env.STATEWISE_DAWN?.split(" ") ?? []);
 }
 
 /** Node 20 has relaxed SIMD behind a flag; later versions have it on, and warn about the flag. */

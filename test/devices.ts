@@ -3,10 +3,14 @@ import { addonPath } from "../src/backends/cpu/native.ts";
 import { openDevice } from "../src/node.ts";
 import type { Device } from "../src/tensor/device.ts";
 
-/** Every device in f32, the plain one first; native where the build found a C compiler. The CPU ones on two threads. */
+/**
+ * Every device in f32, the plain one first; native where the build found a C compiler, the CPU ones on two threads; and
+ * the GPU that the process finds (scripts/softwareGpu.ts).
+ */
 export async function openDevices(): Promise<Device[]> {
   const devices = [await openDevice({ device: "plain" }), await openDevice({ device: "wasm", threads: 2 })];
   if (existsSync(addonPath())) devices.push(await openDevice({ device: "native", threads: 2 }));
   else console.log("skipped native: there is no addon, since the build found no C compiler");
+  if (process.env.STATEWISE_TEST_GPU) devices.push(await openDevice({ device: "webgpu" }));
   return devices;
 }

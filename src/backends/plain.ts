@@ -1,4 +1,5 @@
 import type { Backend, Buffer, Call, Dtype, Executable, Float, Numbers, Plan } from "../tensor/backend.ts";
+import { planMemory } from "../tensor/plan.ts";
 
 interface PlainBuffer extends Buffer {
   readonly values: Numbers;
@@ -34,7 +35,8 @@ function valuesOf(buffer: Buffer): Numbers {
   return (buffer as PlainBuffer).values;
 }
 
-function compile({ calls, offsets, bytes }: Plan): Executable {
+function compile({ calls, planned }: Plan): Executable {
+  const { offsets, bytes } = planMemory(calls, planned);
   const arena = new ArrayBuffer(bytes);
   const views = new Map<Buffer, Numbers>();
   for (const [buffer, offset] of offsets) {
@@ -43,6 +45,7 @@ function compile({ calls, offsets, bytes }: Plan): Executable {
   const resolve = (buffer: Buffer) => views.get(buffer) ?? valuesOf(buffer);
   return {
     bytes,
+    arenaBytes: bytes,
     run() {
       for (const call of calls) runLoops(call, resolve);
     },

@@ -30,18 +30,18 @@ export interface Call {
   readonly accumulate: readonly boolean[];
 }
 
-/** Calls to be replayed together, and where in one arena the buffers lie that live only inside the replay. */
+/** Calls to be replayed together. */
 export interface Plan {
   readonly calls: readonly Call[];
-  /** Byte offset in the arena of each buffer that has no memory of its own. */
-  readonly offsets: ReadonlyMap<Buffer, number>;
-  /** Size of the arena, in bytes. */
-  readonly bytes: number;
+  /** Buffers that live only inside the replay and have no memory yet: the backend places them (plan.ts). */
+  readonly planned: ReadonlySet<Buffer>;
 }
 
 export interface Executable {
-  /** Bytes this executable holds: arena, scratch and its own code. */
+  /** Bytes this executable holds: planned buffers, scratch and its own code. */
   readonly bytes: number;
+  /** Of these, the bytes of the planned buffers. */
+  readonly arenaBytes: number;
   run(): void;
   free(): void;
 }

@@ -1,7 +1,7 @@
 import { accessesOf, type Buffer, bytesOf, type Call, type Executable, type MaybeBuffer } from "./backend.ts";
 import type { Device, Recording } from "./device.ts";
 import { DeviceError } from "./errors.ts";
-import { planMemory } from "./plan.ts";
+import { lifetimes, unplannedBytes } from "./plan.ts";
 import { tensorsIn } from "./tensor.ts";
 
 /** A function's calls on planned memory, to be run again and again. */
@@ -38,13 +38,12 @@ export function capture<Result>(device: Device, fn: () => Result): Program<Resul
       recording.calls.map((call) => substitute(call, placed)),
       recording.buffers,
     );
-    const { offsets, bytes, unplannedBytes } = planMemory(calls, recording.buffers);
-    const executable: Executable = device.backend.compile({ calls, offsets, bytes });
+    const executable: Executable = device.backend.compile({ calls, planned: recording.buffers });
     return {
       result,
       calls,
-      arenaBytes: bytes,
-      unplannedBytes,
+      arenaBytes: executable.arenaBytes,
+      unplannedBytes: unplannedBytes(lifetimes(calls, recording.buffers)),
       bytes: held.reduce((sum, buffer) => sum + bytesOf(buffer), executable.bytes),
       run: () => executable.run(),
       free() {

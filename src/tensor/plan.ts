@@ -3,8 +3,10 @@ import { accessesOf, type Buffer, bytesOf, type Call } from "./backend.ts";
 /** A cache line, and the widest vector of any CPU kernel. */
 const alignment = 64;
 
-interface Interval {
+/** The calls between which a buffer must keep its numbers. */
+export interface Interval {
   readonly buffer: Buffer;
+  /** Rounded up to the alignment. */
   readonly bytes: number;
   readonly first: number;
   last: number;
@@ -17,7 +19,7 @@ interface Interval {
 export function planMemory(
   calls: readonly Call[],
   planned: ReadonlySet<Buffer>,
-): { offsets: Map<Buffer, number>; bytes: number; unplannedBytes: number } {
+): { offsets: Map<Buffer, number>; bytes: number } {
   const intervals = lifetimes(calls, planned);
   const bySize = [...intervals].sort((a, b) => b.bytes - a.bytes);
   const placed: { interval: Interval; offset: number }[] = []; // ascending by offset
@@ -36,16 +38,33 @@ export function planMemory(
   return {
     offsets: new Map(placed.map(({ interval, offset }) => [interval.buffer, offset])),
     bytes: total,
-    unplannedBytes: intervals.reduce((sum, { bytes }) => sum + bytes, 0),
   };
 }
 
+/** What the buffers would take if none were given the memory of another. */
+export function unplannedBytes(intervals: readonly Interval[]): number {
+  return intervals.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
 /** From the first call that touches a buffer to the last. */
-function lifetimes(calls: readonly Call[], planned: ReadonlySet<Buffer>): Interval[] {
+export function lifetimes(calls: readonly Call[], planned: ReadonlySet<Buffer>): Interval[] {
+  return intervalsOf(
+    calls.map((call) => {
+      const { reads, writes } = accessesOf(call);
+      return [...reads, ...writes];
+    }),
+    planned,
+  );
+}
+
+/** From the first of some steps that touches a buffer to the last: `touched` are the buffers of each. */
+export function intervalsOf(
+  touched: readonly (readonly Buffer[])[],
+  planned: ReadonlySet<Buffer>,
+): Interval[] {
   const intervals = new Map<Buffer, Interval>();
-  for (const [i, call] of calls.entries()) {
-    const { reads, writes } = accessesOf(call);
-    for (const buffer of [...reads, ...writes]) {
+  for (const [i, buffers] of touched.entries()) {
+    for (const buffer of buffers) {
       if (!planned.has(buffer)) continue;
       const known = intervals.get(buffer);
       if (known) known.last = i;

@@ -8,12 +8,13 @@ import {
   type Plan,
 } from "../../tensor/backend.ts";
 import { DeviceError } from "../../tensor/errors.ts";
+import { planMemory } from "../../tensor/plan.ts";
 import type { Machine } from "./kernels/table.ts";
 import type { SharedHeap } from "./memory.ts";
 import type { Pool } from "./pool.ts";
 import { encode, programBytes, scratchBytes } from "./program.ts";
 
-const none: ReadonlyMap<Buffer, number> = new Map();
+const none: ReadonlySet<Buffer> = new Set();
 
 class CpuBuffer implements Buffer {
   readonly dtype: Dtype;
@@ -88,20 +89,20 @@ export class CpuBackend implements Backend {
   run(call: Call): void {
     const { program, entries, parallel, addresses } = this.#assemble({
       calls: [call],
-      offsets: none,
-      bytes: 0,
+      planned: none,
     });
     this.#pool.run(program, entries, parallel);
     for (const address of addresses) this.#heap.free(address);
   }
 
   compile(plan: Plan): Executable {
-    const { program, entries, parallel, addresses, outside, bytes } = this.#assemble(plan);
+    const { program, entries, parallel, addresses, outside, bytes, arenaBytes } = this.#assemble(plan);
     for (const buffer of outside) buffer.holders++;
     const token = {};
     let freed = false;
     const executable = {
       bytes,
+      arenaBytes,
       outside, // named by address only: without this reference they could be collected
       run: () => {
         if (freed) throw new DeviceError(`${this.name}: the program was freed and then run again`);
@@ -127,8 +128,9 @@ export class CpuBackend implements Backend {
   }
 
   /** Writes a program and all it needs into the shared memory. */
-  #assemble({ calls, offsets, bytes }: Plan) {
+  #assemble({ calls, planned }: Plan) {
     const { machine } = this;
+    const { offsets, bytes: arenaBytes } = planMemory(calls, planned);
     const scratchSize = scratchBytes(calls, machine);
     const programSize = programBytes(calls, machine);
     const addresses: number[] = [];
@@ -139,7 +141,7 @@ export class CpuBackend implements Backend {
       return address;
     };
     try {
-      const [arena, scratch, program] = [bytes, scratchSize, programSize].map(allocate);
+      const [arena, scratch, program] = [arenaBytes, scratchSize, programSize].map(allocate);
       const outside = new Set<CpuBuffer>();
       const addressOf = (buffer: Buffer) => {
         const offset = offsets.get(buffer);
@@ -149,7 +151,8 @@ export class CpuBackend implements Backend {
       };
       const { words, entries, parallel } = encode(calls, { machine, program, scratch, addressOf });
       new Int32Array(this.#heap.memory.buffer, program, words.length).set(words);
-      return { program, entries, parallel, addresses, outside, bytes: bytes + scratchSize + programSize };
+      const bytes = arenaBytes + scratchSize + programSize;
+      return { program, entries, parallel, addresses, outside, bytes, arenaBytes };
     } catch (error) {
       for (const address of addresses) this.#heap.free(address);
       throw error;

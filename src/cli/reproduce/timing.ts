@@ -1,4 +1,4 @@
-import { Device, DeviceError, type Program, scope, type Tensor } from "../../node.ts";
+import { Device, DeviceError, planMemory, type Program, scope, type Tensor } from "../../node.ts";
 import { interleave } from "../bench/measure.ts";
 
 /** Something to be timed: a captured program and the tensors that it reads. */
@@ -32,7 +32,10 @@ export function plannedBytes(build: (device: Device) => Timed): number {
     write() {},
     read: async () => new Float32Array(0),
     run() {},
-    compile: ({ bytes }) => ({ bytes, run() {}, free() {} }),
+    compile({ calls, planned }) {
+      const { bytes } = planMemory(calls, planned);
+      return { bytes, arenaBytes: bytes, run() {}, free() {} };
+    },
     dispose: async () => {},
   });
   return bytesOf(build(nothing));

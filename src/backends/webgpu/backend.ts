@@ -1,0 +1,277 @@
+import type { Backend, Buffer, Call, Dtype, Executable, Numbers, Plan } from "../../tensor/backend.ts";
+import { DeviceError } from "../../tensor/errors.ts";
+import { intervalsOf } from "../../tensor/plan.ts";
+import { capabilitiesOf, type GpuOptions } from "./gpu.ts";
+import { type Gpu, gridOf } from "./kernel.ts";
+import { GpuHeap, type HeapUse, GpuTensorBuffer, paddedBytes } from "./memory.ts";
+import { type Encoded, Pipelines } from "./pipelines.ts";
+import { planSlots, type Slot } from "./slots.ts";
+import { type Dispatch, type Step, stepOf } from "./step.ts";
+import { placeUniforms, type UniformRange, UniformRing } from "./uniforms.ts";
+
+/** Dispatches of single calls that wait at most to be submitted together. */
+const mostPending = 64;
+
+/**
+ * Runs WGSL kernels on a GPUDevice. Single calls are collected and submitted together, at the latest when something is
+ * read; a captured program is one compute pass over bind groups that were made once.
+ */
+export class WebGpuBackend implements Backend {
+  readonly name = "webgpu";
+  readonly float = "f32";
+  readonly gpu: Gpu;
+  readonly device: GPUDevice;
+  readonly #heap: GpuHeap;
+  readonly #pipelines: Pipelines;
+  readonly #uniforms: UniformRing;
+  #pending: Encoded[] = [];
+  /** Why nothing can be computed any more, or why what was computed is wrong. */
+  #failure: DeviceError | null = null;
+  #disposed = false;
+  /** Gives back what nobody can reach any more. */
+  readonly #collected = new FinalizationRegistry<readonly GPUBuffer[]>((memory) => {
+    if (!this.#disposed) this.#release(memory);
+  });
+
+  constructor(device: GPUDevice, options: GpuOptions = {}) {
+    this.device = device;
+    this.gpu = capabilitiesOf(device, options);
+    this.#heap = new GpuHeap(device);
+    this.#pipelines = new Pipelines(device, (reason) => this.#fail(reason));
+    this.#uniforms = new UniformRing(device, 4 * mostPending);
+    device.addEventListener("uncapturederror", (event) => {
+      event.preventDefault();
+      const { error } = event;
+      const outOfMemory = error.constructor.name === "GPUOutOfMemoryError";
+      this.#fail(
+        outOfMemory
+          ? "webgpu: the GPU has no memory left. Use smaller batches or sequences, or another device."
+          : `webgpu: ${error.message}`,
+      );
+    });
+    void device.lost.then(({ reason, message }) => {
+      if (this.#disposed) return;
+      this.#fail(
+        `webgpu: the GPU was lost (${message || reason || "no reason given"}). Open the device anew; ` +
+          "a training run goes on from its last checkpoint.",
+        true,
+      );
+    });
+  }
+
+  /** Buffers in use, their bytes, and all bytes held. */
+  use(): HeapUse & { readonly heldBytes: number } {
+    return this.#heap.use();
+  }
+
+  /** Pipelines compiled so far. */
+  get pipelines(): number {
+    return this.#pipelines.size;
+  }
+
+  allocate(dtype: Dtype, length: number): Buffer {
+    if (dtype === "f64") throw new DeviceError("webgpu: computes in f32 only. Use the plain device for f64.");
+    this.#expectAlive();
+    const buffer = new GpuTensorBuffer(dtype, length, this.#heap.allocate(paddedBytes(length)));
+    this.#collected.register(buffer, [buffer.memory!], buffer); // just set
+    return buffer;
+  }
+
+  free(buffer: Buffer): void {
+    const own = buffer as GpuTensorBuffer;
+    own.freed = true;
+    if (own.holders > 0 || own.memory === null) return;
+    this.#collected.unregister(own);
+    this.#release([own.memory]);
+    own.memory = null;
+  }
+
+  write(buffer: Buffer, values: ArrayLike<number>, offset = 0): void {
+    this.#expectAlive();
+    const memory = this.#memoryOf(buffer);
+    this.#submit();
+    const array = buffer.dtype === "i32" ? Int32Array : Float32Array;
+    const data = values instanceof array ? values : array.from(values);
+    if (offset + data.length > buffer.length) {
+      throw new RangeError(`webgpu: ${data.length} numbers at ${offset} do not fit into ${buffer.length}`);
+    }
+    this.device.queue.writeBuffer(
+      memory,
+      4 * offset,
+      data as Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>,
+    );
+  }
+
+  async read(buffer: Buffer): Promise<Numbers> {
+    this.#expectAlive();
+    const memory = this.#memoryOf(buffer);
+    const bytes = paddedBytes(buffer.length);
+    const staging = this.#heap.stage(bytes);
+    const encoder = this.device.createCommandEncoder();
+    this.#encodePending(encoder);
+    encoder.copyBufferToBuffer(memory, 0, staging, 0, bytes);
+    this.device.queue.submit([encoder.finish()]);
+    try {
+      await staging.mapAsync(1); // GPUMapMode.READ
+    } catch (error) {
+      staging.destroy();
+      throw (
+        this.#failure ??
+        new DeviceError(`webgpu: cannot read: ${error instanceof Error ? error.message : error}`)
+      );
+    }
+    const array = buffer.dtype === "i32" ? Int32Array : Float32Array;
+    const values = new array(staging.getMappedRange(0, 4 * buffer.length)).slice();
+    staging.unmap();
+    this.#heap.unstage(staging);
+    this.#expectAlive();
+    return values;
+  }
+
+  run(call: Call): void {
+    this.#expectAlive();
+    const step = stepOf(call, this.gpu);
+    const scratch = new Map(step.scratch.map((own) => [own, this.#heap.allocate(paddedBytes(own.length))]));
+    const find = (buffer: Buffer) => scratch.get(buffer) ?? this.#memoryOf(buffer);
+    for (const dispatch of step.dispatches) {
+      const { uniforms } = dispatch.module;
+      this.#pending.push(
+        this.#encode(dispatch, find, uniforms.length > 0 ? this.#uniforms.place(uniforms) : null),
+      );
+      if (this.#pending.length >= mostPending) this.#submit();
+    }
+    this.#release([...scratch.values()]);
+  }
+
+  compile({ calls, planned }: Plan): Executable & { readonly dispatches: readonly Dispatch[] } {
+    this.#expectAlive();
+    const steps = calls.map((call) => stepOf(call, this.gpu));
+    const { slots, arenaBytes, bytes } = this.#planOf(steps, planned);
+    const memory = new Map<Slot, GPUBuffer>();
+    try {
+      for (const slot of new Set(slots.values())) memory.set(slot, this.#heap.allocate(slot.bytes));
+    } catch (error) {
+      this.#release([...memory.values()]);
+      throw error;
+    }
+    const outside = new Set<GpuTensorBuffer>();
+    const find = (buffer: Buffer) => {
+      const slot = slots.get(buffer);
+      if (slot) return memory.get(slot)!; // every slot was given memory
+      outside.add(buffer as GpuTensorBuffer);
+      return this.#memoryOf(buffer);
+    };
+    const dispatches = steps.flatMap((step) => step.dispatches);
+    const sets = dispatches.map(({ module }) => module.uniforms);
+    const { buffer: uniforms, ranges } = placeUniforms(this.device, sets);
+    const encoded = dispatches.map((dispatch, i) => this.#encode(dispatch, find, ranges[i]));
+    for (const buffer of outside) buffer.holders++;
+    const token = {};
+    let freed = false;
+    const executable = {
+      bytes,
+      arenaBytes,
+      dispatches,
+      outside, // bound by their memory only: without this reference they could be collected
+      run: () => {
+        if (freed) throw new DeviceError("webgpu: the program was freed and then run again");
+        this.#expectAlive();
+        const encoder = this.device.createCommandEncoder();
+        this.#encodePending(encoder);
+        encodePass(encoder, encoded);
+        this.device.queue.submit([encoder.finish()]);
+      },
+      free: () => {
+        if (freed) return;
+        freed = true;
+        this.#collected.unregister(token);
+        this.#release([...memory.values()]);
+        uniforms?.destroy();
+        for (const buffer of outside) {
+          buffer.holders--;
+          if (buffer.freed) this.free(buffer);
+        }
+      },
+    };
+    this.#collected.register(executable, [...memory.values()], token);
+    return executable;
+  }
+
+  async dispose(): Promise<void> {
+    this.#disposed = true;
+    this.#pending = [];
+    this.#failure ??= new DeviceError("webgpu: the device was disposed and then used again");
+    this.device.destroy();
+  }
+
+  #planOf(steps: readonly Step[], planned: ReadonlySet<Buffer>) {
+    const scratch = new Set(steps.flatMap((step) => step.scratch));
+    const touched = steps.map(({ dispatches }) => dispatches.flatMap(({ buffers }) => buffers));
+    const slots = planSlots(intervalsOf(touched, new Set([...planned, ...scratch])));
+    const all = [...new Set(slots.values())];
+    const bytes = all.reduce((sum, slot) => sum + slot.bytes, 0);
+    const held = all.filter(({ tenants }) => tenants.some(({ buffer }) => planned.has(buffer)));
+    return { slots, bytes, arenaBytes: held.reduce((sum, slot) => sum + slot.bytes, 0) };
+  }
+
+  #encode(dispatch: Dispatch, find: (buffer: Buffer) => GPUBuffer, uniforms: UniformRange | null): Encoded {
+    const { pipeline, layout } = this.#pipelines.of(dispatch);
+    const storage = dispatch.buffers.map((buffer) => ({
+      buffer: find(buffer),
+      size: paddedBytes(buffer.length),
+    }));
+    const resources: GPUBufferBinding[] = uniforms ? [...storage, uniforms] : storage;
+    const bindings = this.device.createBindGroup({
+      layout,
+      entries: resources.map((resource, binding) => ({ binding, resource })),
+    });
+    const [columns, rows] = gridOf(dispatch.pass.workgroups);
+    return { pipeline, bindings, columns, rows };
+  }
+
+  #encodePending(encoder: GPUCommandEncoder): void {
+    if (this.#pending.length > 0) encodePass(encoder, this.#pending);
+    this.#pending = [];
+  }
+
+  #submit(): void {
+    if (this.#pending.length === 0) return;
+    const encoder = this.device.createCommandEncoder();
+    this.#encodePending(encoder);
+    this.device.queue.submit([encoder.finish()]);
+  }
+
+  /** Gives memory back; the heap may destroy it, so what waits is submitted first. */
+  #release(memory: readonly GPUBuffer[]): void {
+    if (memory.length === 0) return;
+    if (this.#heap.wouldDestroy(memory) && !this.#disposed) this.#submit();
+    for (const buffer of memory) this.#heap.free(buffer);
+  }
+
+  #memoryOf(buffer: Buffer): GPUBuffer {
+    const { memory } = buffer as GpuTensorBuffer;
+    if (memory === null) throw new DeviceError("webgpu: the tensor was freed and then used again");
+    return memory;
+  }
+
+  #fail(reason: string, final = false): void {
+    if (final) this.#failure = new DeviceError(reason);
+    else this.#failure ??= new DeviceError(reason);
+  }
+
+  #expectAlive(): void {
+    if (this.#failure) throw this.#failure;
+  }
+}
+
+function encodePass(encoder: GPUCommandEncoder, dispatches: readonly Encoded[]): void {
+  const pass = encoder.beginComputePass();
+  let current: GPUComputePipeline | null = null;
+  for (const { pipeline, bindings, columns, rows } of dispatches) {
+    if (pipeline !== current) pass.setPipeline(pipeline);
+    current = pipeline;
+    pass.setBindGroup(0, bindings);
+    pass.dispatchWorkgroups(columns, rows);
+  }
+  pass.end();
+}

@@ -1,0 +1,68 @@
+import { DeviceError } from "../../tensor/errors.ts";
+import type { Gpu } from "./kernel.ts";
+
+export interface GpuOptions {
+  /** Whether kernels may use subgroups. Default: where the adapter has them. */
+  subgroups?: boolean;
+  /** Whether weights may be stored as f16. Default: where the adapter has `shader-f16`. */
+  f16?: boolean;
+  /** Ask for no more than what every WebGPU device has (8 storage buffers, 16 KiB, 256 invocations, 128 MiB). Default false. */
+  defaultLimits?: boolean;
+}
+
+/** Limits that kernels and tensors profit from. */
+const wantedLimits = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+] as const;
+
+/** Features that kernels have variants for, as far as the adapter has them. */
+const wantedFeatures = ["subgroups", "shader-f16", "timestamp-query"] as const;
+
+/**
+ * The GPU's device, with all that its adapter offers and kernels can use.
+ * @throws DeviceError when there is no adapter, or it gives no device.
+ */
+export async function requestGpu(gpu: GPU, { defaultLimits = false }: GpuOptions = {}): Promise<GPUDevice> {
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) {
+    throw new DeviceError(
+      "webgpu: no adapter: there is no GPU that WebGPU can use here. Use another device.",
+    );
+  }
+  const requiredFeatures = wantedFeatures.filter((feature) => adapter.features.has(feature));
+  const requiredLimits = defaultLimits
+    ? {}
+    : Object.fromEntries(wantedLimits.map((limit) => [limit, adapter.limits[limit]]));
+  try {
+    return await adapter.requestDevice({ requiredFeatures, requiredLimits });
+  } catch (error) {
+    throw new DeviceError(
+      `webgpu: the adapter gave no device: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+}
+
+/** What kernels may count on. @throws DeviceError when an option asks for a feature that the device lacks. */
+export function capabilitiesOf(device: GPUDevice, options: GpuOptions = {}): Gpu {
+  const { limits, features, adapterInfo } = device;
+  const has = (feature: GPUFeatureName, wanted: boolean | undefined) => {
+    if (wanted && !features.has(feature)) {
+      throw new DeviceError(`webgpu: the GPU has no ${feature}. Leave the option out.`);
+    }
+    return wanted ?? features.has(feature);
+  };
+  const { subgroupMinSize = 4, subgroupMaxSize = 128 } = adapterInfo;
+  return {
+    storageBuffers: limits.maxStorageBuffersPerShaderStage,
+    workgroupBytes: limits.maxComputeWorkgroupStorageSize,
+    invocations: limits.maxComputeInvocationsPerWorkgroup,
+    subgroups: has("subgroups", options.subgroups) ? { least: subgroupMinSize, most: subgroupMaxSize } : null,
+    f16: has("shader-f16", options.f16),
+    parallelism: 65536,
+  };
+}

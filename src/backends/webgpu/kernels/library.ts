@@ -1,0 +1,80 @@
+/**
+ * WGSL functions that several kernels use. Each is text to be put into a pass's code. WGSL lets a compiler assume that no
+ * number is NaN or infinite, so those are told by their bits.
+ */
+
+/** Invocations of the workgroups that go over elements one by one. */
+export const wide = 256;
+
+/** e = exp(−|u|) ≤ 1, so that nothing overflows. */
+export const sigmoid = /* wgsl */ `
+fn sigmoid(u: vec4f) -> vec4f {
+  let e = exp(-abs(u));
+  return select(vec4f(1.0), e, u < vec4f(0.0)) / (1.0 + e);
+}`;
+
+/** log(1 + e) for 0 ≤ e ≤ 1 without losing the digits of a small e: 2 atanh(s), s = e / (2 + e) ≤ 1/3, by its series. */
+export const log1p = /* wgsl */ `
+fn log1p(e: vec4f) -> vec4f {
+  let s = e / (2.0 + e);
+  let q = s * s;
+  var p = vec4f(1.0 / 15.0);
+  p = fma(p, q, vec4f(1.0 / 13.0));
+  p = fma(p, q, vec4f(1.0 / 11.0));
+  p = fma(p, q, vec4f(1.0 / 9.0));
+  p = fma(p, q, vec4f(1.0 / 7.0));
+  p = fma(p, q, vec4f(1.0 / 5.0));
+  p = fma(p, q, vec4f(1.0 / 3.0));
+  return 2.0 * fma(s * q, p, s);
+}`;
+
+/** max(u, 0) + log1p(exp(−|u|)); needs log1p. */
+export const softplus = /* wgsl */ `
+fn softplus(u: vec4f) -> vec4f {
+  return select(u, vec4f(0.0), u < vec4f(0.0)) + log1p(exp(-abs(u)));
+}`;
+
+/** Whether u is not a number. */
+export const isNan = /* wgsl */ `
+fn isNan(u: f32) -> bool {
+  return (bitcast<u32>(u) & 0x7fffffffu) > 0x7f800000u;
+}`;
+
+/** Φ(u), the normal distribution function, to 1e-7: Abramowitz & Stegun 7.1.26 with z = |u| / √2. */
+export const normal = /* wgsl */ `
+fn normal(u: vec4f) -> vec4f {
+  let z = abs(u) * 0.70710678;
+  let t = 1.0 / fma(z, vec4f(0.3275911), vec4f(1.0));
+  var p = vec4f(1.061405429);
+  p = fma(p, t, vec4f(-1.453152027));
+  p = fma(p, t, vec4f(1.421413741));
+  p = fma(p, t, vec4f(-0.284496736));
+  p = fma(p, t, vec4f(0.254829592));
+  let tail = 0.5 * p * t * exp(-z * z);
+  return select(1.0 - tail, tail, u < vec4f(0.0));
+}`;
+
+/** How a gradient is put into its buffer: `d_u[i] ${into(adds)} value;` */
+export function into(adds: boolean): "+=" | "=" {
+  return adds ? "+=" : "=";
+}
+
+/**
+ * `sumOfGroup(x, lane)`: the sum of x over the workgroup, the same bits in every invocation and every run. A tree in
+ * workgroup memory; every invocation must call it.
+ */
+export function sumOfGroup(type: string, workgroupSize: number): string {
+  return /* wgsl */ `
+var<workgroup> sums: array<${type}, ${workgroupSize}>;
+fn sumOfGroup(x: ${type}, lane: u32) -> ${type} {
+  sums[lane] = x;
+  workgroupBarrier();
+  for (var half = ${workgroupSize / 2}u; half > 0u; half >>= 1u) {
+    if (lane < half) { sums[lane] += sums[lane + half]; }
+    workgroupBarrier();
+  }
+  let total = sums[0];
+  workgroupBarrier();
+  return total;
+}`;
+}
