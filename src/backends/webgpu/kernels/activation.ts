@@ -3,7 +3,8 @@
  * writes past the end is never read. Traffic: forward 2, backward 3 or 4 floats an element.
  */
 import { type Kernel, type KernelSet, onePass } from "../kernel.ts";
-import { into, log1p, normal, sigmoid, softplus, wide } from "./library.ts";
+import { into, wide } from "./library.ts";
+import { exponential, gaussian, hyperbolic, logarithm, logistic, softplus } from "./vectorMath.ts";
 
 interface Expressions {
   /** y as WGSL, from the vector u. */
@@ -48,41 +49,35 @@ fn run(group: u32, lane: u32) {
   return { forward, backward };
 }
 
-const sigmoidSlope = /* wgsl */ `${sigmoid}
-fn sigmoidSlope(u: vec4f) -> vec4f {
-  let e = exp(-abs(u));
-  return e / ((1.0 + e) * (1.0 + e));
+/** Whether u ≤ 0, told by its bits: of NaN a comparison may say anything. */
+const atMostZero = /* wgsl */ `
+fn atMostZero(u: vec4f) -> vec4<bool> {
+  let word = bitcast<vec4u>(u);
+  return (word == vec4u(0u)) | ((word >= vec4u(0x80000000u)) & (word <= vec4u(0xff800000u)));
 }`;
 
 export const activationSets: Readonly<Record<string, KernelSet>> = {
   neg: elementwise({ value: "-u", slope: "vec4f(-1.0)" }),
-  exp: elementwise({ value: "exp(u)", slope: "y", needs: "y" }),
-  log: elementwise({ value: "log(u)", slope: "1.0 / u" }),
+  exp: elementwise({ value: "exp1(u)", slope: "y", needs: "y", functions: exponential }),
+  log: elementwise({ value: "log1(u)", slope: "1.0 / u", functions: logarithm }),
   sqrt: elementwise({ value: "sqrt(u)", slope: "0.5 / y", needs: "y" }),
   square: elementwise({ value: "u * u", slope: "2.0 * u" }),
-  sigmoid: elementwise({ value: "sigmoid(u)", slope: "sigmoidSlope(u)", functions: sigmoidSlope }),
-  tanh: elementwise({
-    value: "tanh(u)",
-    slope: "4.0 * sigmoidSlope(2.0 * u)",
-    functions: sigmoidSlope,
-  }),
+  sigmoid: elementwise({ value: "sigmoid1(u)", slope: "sigmoidSlope(u)", functions: logistic }),
+  tanh: elementwise({ value: "tanh1(u)", slope: "4.0 * sigmoidSlope(2.0 * u)", functions: hyperbolic }),
   relu: elementwise({
-    value: "select(u, vec4f(0.0), u < vec4f(0.0))",
-    slope: "select(vec4f(1.0), vec4f(0.0), u <= vec4f(0.0))",
+    value: "select(u, vec4f(0.0), atMostZero(u))",
+    slope: "select(vec4f(1.0), vec4f(0.0), atMostZero(u))",
+    functions: atMostZero,
   }),
   silu: elementwise({
-    value: "u * sigmoid(u)",
-    slope: "sigmoid(u) + u * sigmoidSlope(u)",
-    functions: sigmoidSlope,
+    value: "u * sigmoid1(u)",
+    slope: "sigmoid1(u) + u * sigmoidSlope(u)",
+    functions: logistic,
   }),
-  softplus: elementwise({
-    value: "softplus(u)",
-    slope: "sigmoid(u)",
-    functions: sigmoid + log1p + softplus,
-  }),
+  softplus: elementwise({ value: "softplus1(u)", slope: "sigmoid1(u)", functions: softplus }),
   gelu: elementwise({
-    value: "u * normal(u)",
-    slope: "normal(u) + u * exp(-0.5 * u * u) * 0.3989422804",
-    functions: normal,
+    value: "u * normal(u, gauss(u))",
+    slope: "normal(u, gauss(u)) + u * gauss(u) * 0.3989422804",
+    functions: gaussian,
   }),
 };

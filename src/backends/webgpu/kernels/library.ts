@@ -40,20 +40,6 @@ fn isNan(u: f32) -> bool {
   return (bitcast<u32>(u) & 0x7fffffffu) > 0x7f800000u;
 }`;
 
-/** Φ(u), the normal distribution function, to 1e-7: Abramowitz & Stegun 7.1.26 with z = |u| / √2. */
-export const normal = /* wgsl */ `
-fn normal(u: vec4f) -> vec4f {
-  let z = abs(u) * 0.70710678;
-  let t = 1.0 / fma(z, vec4f(0.3275911), vec4f(1.0));
-  var p = vec4f(1.061405429);
-  p = fma(p, t, vec4f(-1.453152027));
-  p = fma(p, t, vec4f(1.421413741));
-  p = fma(p, t, vec4f(-0.284496736));
-  p = fma(p, t, vec4f(0.254829592));
-  let tail = 0.5 * p * t * exp(-z * z);
-  return select(1.0 - tail, tail, u < vec4f(0.0));
-}`;
-
 /** How a gradient is put into its buffer: `d_u[i] ${into(adds)} value;` */
 export function into(adds: boolean): "+=" | "=" {
   return adds ? "+=" : "=";
