@@ -1,6 +1,7 @@
 import type { Backend, Buffer, Call, Dtype, Executable, Numbers, Plan } from "../../tensor/backend.ts";
 import { DeviceError } from "../../tensor/errors.ts";
 import { intervalsOf } from "../../tensor/plan.ts";
+import { fuse } from "./fusion/fuse.ts";
 import { capabilitiesOf, type GpuOptions } from "./gpu.ts";
 import { type Gpu, gridOf } from "./kernel.ts";
 import { GpuHeap, type HeapUse, GpuTensorBuffer, paddedBytes } from "./memory.ts";
@@ -42,6 +43,7 @@ export class WebGpuBackend implements Backend {
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
       const { error } = event;
+      if (error.message.startsWith("[Invalid ")) return; // a consequence: what made it invalid is reported itself
       const outOfMemory = error.constructor.name === "GPUOutOfMemoryError";
       this.#fail(
         outOfMemory
@@ -145,7 +147,9 @@ export class WebGpuBackend implements Backend {
 
   compile({ calls, planned }: Plan): Executable & { readonly dispatches: readonly Dispatch[] } {
     this.#expectAlive();
-    const steps = calls.map((call) => stepOf(call, this.gpu));
+    const steps = (this.gpu.fuse ? fuse(calls, planned, this.gpu) : calls).map((call) =>
+      stepOf(call, this.gpu),
+    );
     const { slots, arenaBytes, bytes } = this.#planOf(steps, planned);
     const memory = new Map<Slot, GPUBuffer>();
     try {

@@ -6,6 +6,8 @@ export interface GpuOptions {
   subgroups?: boolean;
   /** Whether weights may be stored as f16. Default: where the adapter has `shader-f16`. */
   f16?: boolean;
+  /** Whether captured programs may put one kernel in the place of several. Default true. */
+  fuse?: boolean;
   /** Ask for no more than what every WebGPU device has (8 storage buffers, 16 KiB, 256 invocations, 128 MiB). Default false. */
   defaultLimits?: boolean;
 }
@@ -63,6 +65,7 @@ export function capabilitiesOf(device: GPUDevice, options: GpuOptions = {}): Gpu
     invocations: limits.maxComputeInvocationsPerWorkgroup,
     subgroups: has("subgroups", options.subgroups) ? { least: subgroupMinSize, most: subgroupMaxSize } : null,
     f16: has("shader-f16", options.f16),
+    fuse: options.fuse ?? true,
     parallelism: 65536,
   };
 }

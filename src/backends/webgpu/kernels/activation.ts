@@ -6,7 +6,7 @@ import { type Kernel, type KernelSet, onePass } from "../kernel.ts";
 import { into, wide } from "./library.ts";
 import { exponential, gaussian, hyperbolic, logarithm, logistic, softplus } from "./vectorMath.ts";
 
-interface Expressions {
+export interface Expressions {
   /** y as WGSL, from the vector u. */
   readonly value: string;
   /** dy/du, from u or, where `needs` says so, from y. */
@@ -16,7 +16,7 @@ interface Expressions {
   readonly functions?: string;
 }
 
-export function elementwise({ value, slope, needs = "u", functions = "" }: Expressions): KernelSet {
+function elementwise({ value, slope, needs = "u", functions = "" }: Expressions): KernelSet {
   const workgroups = (length: number) => Math.ceil(length / (4 * wide));
   const forward: Kernel = (call) =>
     onePass({
@@ -56,28 +56,33 @@ fn atMostZero(u: vec4f) -> vec4<bool> {
   return (word == vec4u(0u)) | ((word >= vec4u(0x80000000u)) & (word <= vec4u(0xff800000u)));
 }`;
 
-export const activationSets: Readonly<Record<string, KernelSet>> = {
-  neg: elementwise({ value: "-u", slope: "vec4f(-1.0)" }),
-  exp: elementwise({ value: "exp1(u)", slope: "y", needs: "y", functions: exponential }),
-  log: elementwise({ value: "log1(u)", slope: "1.0 / u", functions: logarithm }),
-  sqrt: elementwise({ value: "sqrt(u)", slope: "0.5 / y", needs: "y" }),
-  square: elementwise({ value: "u * u", slope: "2.0 * u" }),
-  sigmoid: elementwise({ value: "sigmoid1(u)", slope: "sigmoidSlope(u)", functions: logistic }),
-  tanh: elementwise({ value: "tanh1(u)", slope: "4.0 * sigmoidSlope(2.0 * u)", functions: hyperbolic }),
-  relu: elementwise({
+/** The functions of one number, by the name of their op. */
+export const expressions: Readonly<Record<string, Expressions>> = {
+  neg: { value: "-u", slope: "vec4f(-1.0)" },
+  exp: { value: "exp1(u)", slope: "y", needs: "y", functions: exponential },
+  log: { value: "log1(u)", slope: "1.0 / u", functions: logarithm },
+  sqrt: { value: "sqrt(u)", slope: "0.5 / y", needs: "y" },
+  square: { value: "u * u", slope: "2.0 * u" },
+  sigmoid: { value: "sigmoid1(u)", slope: "sigmoidSlope(u)", functions: logistic },
+  tanh: { value: "tanh1(u)", slope: "4.0 * sigmoidSlope(2.0 * u)", functions: hyperbolic },
+  relu: {
     value: "select(u, vec4f(0.0), atMostZero(u))",
     slope: "select(vec4f(1.0), vec4f(0.0), atMostZero(u))",
     functions: atMostZero,
-  }),
-  silu: elementwise({
+  },
+  silu: {
     value: "u * sigmoid1(u)",
     slope: "sigmoid1(u) + u * sigmoidSlope(u)",
     functions: logistic,
-  }),
-  softplus: elementwise({ value: "softplus1(u)", slope: "sigmoid1(u)", functions: softplus }),
-  gelu: elementwise({
+  },
+  softplus: { value: "softplus1(u)", slope: "sigmoid1(u)", functions: softplus },
+  gelu: {
     value: "u * normal(u, gauss(u))",
     slope: "normal(u, gauss(u)) + u * gauss(u) * 0.3989422804",
     functions: gaussian,
-  }),
+  },
 };
+
+export const activationSets: Readonly<Record<string, KernelSet>> = Object.fromEntries(
+  Object.entries(expressions).map(([name, own]) => [name, elementwise(own)]),
+);

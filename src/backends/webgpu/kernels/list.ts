@@ -1,9 +1,17 @@
 import type { KernelSet } from "../kernel.ts";
 import { activationSets } from "./activation.ts";
+import { chain } from "./chain.ts";
+import { project } from "./project.ts";
 import { rmsNorm } from "./rmsNorm.ts";
+import { convStep, selectiveStep } from "./selectiveStep.ts";
 
 /** Every op that the GPU has kernels for, by name. */
 export const kernelSets: Readonly<Record<string, KernelSet>> = {
   ...activationSets,
   rmsNorm,
+  // What stands for several ops inside of a program: fusion/fusedOps.ts.
+  chain,
+  convStep,
+  project,
+  selectiveStep,
 };

@@ -1,0 +1,36 @@
+import type { Buffer, Call } from "../../../tensor/backend.ts";
+import type { Gpu } from "../kernel.ts";
+import { type Fusion, Graph } from "./graph.ts";
+import { elementwiseChain } from "./elementwiseChain.ts";
+import { mambaStep } from "./mambaStep.ts";
+import { projection } from "./projection.ts";
+
+/** Looks for a fusion that ends in, or begins with, this call. */
+export type Rule = (call: Call, graph: Graph, gpu: Gpu) => readonly Fusion[] | null;
+
+/** In this order: what a rule took is not there for those after it. */
+const rules: readonly Rule[] = [mambaStep, projection, elementwiseChain];
+
+/**
+ * Puts one call in the place of several, where that saves dispatches and slow memory: what they hand each other then
+ * stays in registers. A program computes the same with and without, but for rounding.
+ */
+export function fuse(calls: readonly Call[], planned: ReadonlySet<Buffer>, gpu: Gpu): readonly Call[] {
+  let current = calls;
+  for (const rule of rules) {
+    const graph = new Graph(current, planned);
+    const taken = new Set<Call>();
+    const placed = new Map<Call, Call>();
+    for (const call of current) {
+      if (taken.has(call)) continue;
+      const fusions = rule(call, graph, gpu) ?? [];
+      const parts = fusions.flatMap((fusion) => fusion.parts);
+      if (fusions.length === 0 || parts.some((part) => taken.has(part))) continue;
+      if (!fusions.every((fusion) => graph.mayMove(fusion))) continue;
+      for (const part of parts) taken.add(part);
+      for (const { at, fused } of fusions) placed.set(at, fused);
+    }
+    current = current.flatMap((call) => placed.get(call) ?? (taken.has(call) ? [] : [call]));
+  }
+  return current;
+}

@@ -1,0 +1,50 @@
+import { defineOp, type Op } from "../../../tensor/op.ts";
+
+/** An op that stands for several: it has no loops of its own, the composition is its definition. */
+function fusedOp(
+  name: string,
+  inputs: readonly string[],
+  outputs: readonly string[],
+  updates: readonly string[] = [],
+): Op<never> {
+  const never = (): never => {
+    throw new Error(`internal: ${name} exists inside of a program on the GPU only`);
+  };
+  return defineOp<never>({ name, inputs, outputs, updates, shapes: never, forward: never });
+}
+
+/**
+ * Products of few rows, and what stands around them in a block: norm or gate before, convolution or residual after.
+ *   a  = u, or norm(u) with gain, or u ⊙ silu(z)
+ *   yᵢ = a wᵢ (+ residual)
+ *   y₀ = silu(convolution of what state remembers and a w₀), where convWeight is given; state moves on by one
+ *
+ *   u, z (rows, inner)     gain (inner)     wᵢ (inner, cᵢ)     yᵢ, residual (rows, cᵢ)
+ *   convWeight (dConv, c₀)     convBias (c₀)     state (rows, dConv − 1, c₀), in place
+ */
+export const projectOp = fusedOp(
+  "project",
+  ["u", "gain", "z", "w0", "w1", "w2", "residual", "convWeight", "convBias", "state"],
+  ["y0", "y1", "y2"],
+  ["state"],
+);
+
+/**
+ * One step of a selective scan, from what x_proj made of the input; the gate is left to what follows.
+ *   [r, B, C] = projected          Δ = r dtProj          A = −exp(logA)
+ *
+ *   u, y (batch, dInner)     projected (batch, dtRank + 2 dState)     dtProj (dtRank, dInner)     logA (dState, dInner)
+ *   D, deltaBias (dInner)    state (batch, dState, dInner), in place
+ */
+export const selectiveStepOp = fusedOp(
+  "selectiveStep",
+  ["u", "projected", "dtProj", "logA", "D", "deltaBias", "state"],
+  ["y"],
+  ["state"],
+);
+
+/** One step of the short convolution: as causalConv1d of length 1, with its state in place. */
+export const convStepOp = fusedOp("convStep", ["u", "weight", "bias", "state"], ["y"], ["state"]);
+
+/** Functions of one number, one after the other. The sizes c0, c1, … say which, by their place in `chainNames`. */
+export const chainOp = fusedOp("chain", ["u"], ["y"]);

@@ -1,0 +1,95 @@
+import type { Buffer, Call } from "../../../tensor/backend.ts";
+import type { Gpu } from "../kernel.ts";
+import type { Rule } from "./fuse.ts";
+import { convStepOp, projectOp } from "./fusedOps.ts";
+import type { Fusion, Graph } from "./graph.ts";
+import { carryOf, forwardCall, isVectorProduct, residualOf } from "./mambaStep.ts";
+
+/** Most products of one row that are made in one dispatch. */
+const mostProducts = 3;
+
+/** Products of few rows with what stands around them: a norm before, a residual or the step of a convolution after. */
+export const projection: Rule = (call, graph, gpu) =>
+  normed(call, graph, gpu) ?? added(call, graph) ?? convolved(call, graph);
+
+/** RMS norm, and the products of what it gives. */
+const normed = (norm: Call, graph: Graph, gpu: Gpu): readonly Fusion[] | null => {
+  if (norm.op.name !== "rmsNorm" || norm.pass !== "forward") return null;
+  const [u, gain] = norm.inputs;
+  const [y] = norm.outputs;
+  const products = graph.readers(y!); // a norm has an output
+  if (products.length < 1 || products.length > mostProducts || !graph.producer(y)) return null;
+  if (!products.every((product) => isVectorProduct(product) && product.inputs[0] === y)) return null;
+  const { rows, dModel: inner, epsilon } = norm.sizes;
+  const step = gpu.storageBuffers >= 9 && products.length <= 2 ? stepAfter(products, graph) : null;
+  const ordered = step ? [step.product, ...products.filter((product) => product !== step.product)] : products;
+  const [c0, c1, c2] = [0, 1, 2].map((i) => ordered[i]?.sizes.columns ?? 0);
+  const weights = [0, 1, 2].map((i) => ordered[i]?.inputs[1] ?? null);
+  const results: (Buffer | null)[] = [0, 1, 2].map((i) => ordered[i]?.outputs[0] ?? null);
+  const sizes = { rows, inner, epsilon, c0, c1, c2 };
+  if (!step) {
+    const inputs = [u, gain, null, ...weights, null, null, null, null];
+    return [{ parts: [norm, ...products], fused: forwardCall(projectOp, sizes, inputs, results), at: norm }];
+  }
+  const { conv, carry } = step;
+  const [, weight, bias, state] = conv.inputs;
+  const { dConv, silu } = conv.sizes;
+  const inputs = [u, gain, null, ...weights, null, weight, bias, state];
+  const outputs = [conv.outputs[0], ...results.slice(1)];
+  return [
+    {
+      parts: [norm, ...products, conv, carry],
+      fused: forwardCall(projectOp, { ...sizes, dConv, silu }, inputs, outputs),
+      at: norm,
+    },
+  ];
+};
+
+/** The one-token convolution of one of the products, whose state moves on in place. */
+function stepAfter(
+  products: readonly Call[],
+  graph: Graph,
+): { product: Call; conv: Call; carry: Call } | null {
+  for (const product of products) {
+    const [conv] = graph.readers(product.outputs[0]!); // a product has an output
+    if (!conv || !graph.sole(product.outputs[0], conv, "matmul")) continue;
+    const carry = stepOfConvolution(conv, graph);
+    if (carry && conv.inputs[0] === product.outputs[0]) return { product, conv, carry };
+  }
+  return null;
+}
+
+/** What carries the state of a one-token convolution on. */
+function stepOfConvolution({ op, pass, sizes, inputs, outputs }: Call, graph: Graph): Call | null {
+  if (op.name !== "causalConv1d" || pass !== "forward" || sizes.length !== 1 || sizes.dConv < 2) return null;
+  const [, , , state, resets] = inputs;
+  return resets ? null : carryOf(outputs[1], state, graph);
+}
+
+/** A product, and the residual that it is added to. */
+const added = (product: Call, graph: Graph): readonly Fusion[] | null => {
+  if (!isVectorProduct(product)) return null;
+  const found = residualOf(product, graph);
+  if (!found) return null;
+  const { sum, residual } = found;
+  const { rows, inner, columns } = product.sizes;
+  const [u, weight] = product.inputs;
+  const sizes = { rows, inner, c0: columns, c1: 0, c2: 0 };
+  const inputs = [u, null, null, weight, null, null, residual, null, null, null];
+  return [
+    {
+      parts: [product, sum],
+      fused: forwardCall(projectOp, sizes, inputs, [sum.outputs[0], null, null]),
+      at: sum,
+    },
+  ];
+};
+
+/** The step of a convolution alone. */
+const convolved = (conv: Call, graph: Graph): readonly Fusion[] | null => {
+  const carry = stepOfConvolution(conv, graph);
+  if (!carry) return null;
+  const [u, weight, bias, state] = conv.inputs;
+  const fused = forwardCall(convStepOp, conv.sizes, [u, weight, bias, state], [conv.outputs[0]]);
+  return [{ parts: [conv, carry], fused, at: conv }];
+};

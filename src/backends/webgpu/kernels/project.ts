@@ -1,0 +1,148 @@
+/**
+ * A workgroup owns 32 columns of one product and reads them once, from all rows of the weight: eight lanes side by side
+ * have four columns each, 32 slices of the inner size are added up in workgroup memory at the end, in a fixed order. The
+ * row that is multiplied is prepared by every workgroup for itself, from the caches. Traffic: the weights. Wrong for
+ * many rows: it does rows multiply-adds for each weight it reads.
+ */
+import { type Kernel, type KernelCall, type KernelSet, onePass } from "../kernel.ts";
+import { sumOfGroup } from "./library.ts";
+
+const size = 256;
+
+/** Numbers of all rows that are prepared at once. */
+const staged = 2048;
+
+interface Product {
+  readonly weight: string;
+  readonly y: string;
+  readonly columns: number;
+}
+
+function productsOf({ sizes }: KernelCall): Product[] {
+  return [0, 1, 2]
+    .map((i) => ({ weight: `w${i}`, y: `y${i}`, columns: sizes[`c${i}`] }))
+    .filter(({ columns }) => columns > 0);
+}
+
+const forward: Kernel = (call) => {
+  const { rows, inner, dConv = 0, silu = 0 } = call.sizes;
+  const products = productsOf(call);
+  const vector = products.every(({ columns }) => columns % 4 === 0);
+  const [type, width, across] = vector ? ["vec4f", 4, 8] : ["f32", 1, 32];
+  const slices = size / across;
+  const tile = Math.floor(staged / rows);
+  const groups = products.map(({ columns }) => Math.ceil(columns / (width * across)));
+  const as = (name: string) => (vector ? `${name}: vec4f` : name);
+  const [norm, gate, residual, conv] = ["gain", "z", "residual", "convWeight"].map((name) => call.has(name));
+  const perProduct = (line: (product: Product, i: number) => string) =>
+    products.map((product, i) => `if (part == ${i}u) { ${line(product, i)} }`).join(" else ");
+  const starts = groups.map((_, i) => groups.slice(0, i).reduce((a, b) => a + b, 0));
+  const each = Array.from({ length: rows }, (_, row) => row);
+  const totalColumns = products.reduce((sum, { columns }) => sum + columns, 0);
+
+  const convolution = /* wgsl */ `
+  var v = ${type}(0.0)${call.has("convBias") ? " + convBias[j]" : ""};
+  for (var k = 0u; k < ${dConv - 1}u; k++) {
+    let place = (row * ${dConv - 1}u + k) * columns + j;
+    v = fma(convWeight[k * columns + j], state[place], v);
+    if (k < ${dConv - 2}u) { state[place] = state[place + columns]; } else { state[place] = y; }
+  }
+  v = fma(convWeight[${dConv - 1}u * columns + j], y, v);
+  y0[row * columns + j] = ${silu ? `v / (${type}(1.0) + exp(-v))` : "v"};`;
+
+  return onePass({
+    reads: [
+      ...["u", "gain", "z"].filter((name) => call.has(name)),
+      ...products.map(({ weight }) => as(weight)),
+      ...["residual", "convWeight", "convBias"].filter((name) => call.has(name)).map(as),
+    ],
+    writes: [...(conv ? [as("state")] : []), ...products.map(({ y }) => as(y))],
+    workgroups: groups.reduce((a, b) => a + b, 0),
+    workgroupSize: size,
+    operations: 2 * rows * inner * totalColumns,
+    code: /* wgsl */ `
+var<workgroup> prepared: array<f32, ${rows * tile}>;
+var<workgroup> partial: array<${type}, ${size}>;
+${norm ? sumOfGroup("f32", size) : ""}
+fn weight(part: u32, at: u32) -> ${type} {
+  ${perProduct(({ weight }) => `return ${weight}[at];`)}
+  return ${type}(0.0);
+}
+fn finish(part: u32, row: u32, columns: u32, j: u32, y: ${type}) {
+  ${perProduct(({ y }, i) =>
+    conv && i === 0
+      ? convolution
+      : `${y}[row * columns + j] = y${residual ? " + residual[row * columns + j]" : ""};`,
+  )}
+}
+fn run(group: u32, lane: u32) {
+  let x = lane % ${across}u;
+  let slice = lane / ${across}u;
+  var part = 0u;
+  var start = 0u;
+  var columns = ${products[0].columns / width}u;
+  ${products
+    .slice(1)
+    .map(
+      ({ columns }, i) =>
+        `if (group >= ${starts[i + 1]}u) { part = ${i + 1}u; start = ${starts[i + 1]}u; columns = ${columns / width}u; }`,
+    )
+    .join("\n  ")}
+  let j = (group - start) * ${across}u + x;
+  let inside = j < columns;
+  ${each.map((row) => `var sum${row} = ${type}(0.0);${norm ? ` var squares${row} = 0.0;` : ""}`).join("\n  ")}
+  for (var at = 0u; at < inner; at += ${tile}u) {
+    let n = min(${tile}u, inner - at);
+    for (var i = lane; i < n; i += ${size}u) {
+      ${each
+        .map(
+          (row) => `{
+        var value = u[${row}u * inner + at + i];
+        ${norm ? `squares${row} = fma(value, value, squares${row}); value *= gain[at + i];` : ""}
+        ${gate ? `let gate = z[${row}u * inner + at + i]; value *= gate / (1.0 + exp(-gate));` : ""}
+        prepared[${row * tile}u + i] = value;
+      }`,
+        )
+        .join("\n      ")}
+    }
+    workgroupBarrier();
+    if (inside) {
+      var k = slice;
+      for (; k + ${3 * slices}u < n; k += ${4 * slices}u) {
+        let first = (at + k) * columns + j;
+        ${[0, 1, 2, 3].map((i) => `let weight${i} = weight(part, first + ${i * slices}u * columns);`).join("\n        ")}
+        ${[0, 1, 2, 3]
+          .flatMap((i) =>
+            each.map(
+              (row) =>
+                `sum${row} = fma(${type}(prepared[${row * tile}u + k + ${i * slices}u]), weight${i}, sum${row});`,
+            ),
+          )
+          .join("\n        ")}
+      }
+      for (; k < n; k += ${slices}u) {
+        let last = weight(part, (at + k) * columns + j);
+        ${each.map((row) => `sum${row} = fma(${type}(prepared[${row * tile}u + k]), last, sum${row});`).join("\n        ")}
+      }
+    }
+    workgroupBarrier();
+  }
+  ${each
+    .map(
+      (row) => `
+  partial[lane] = sum${row};
+  workgroupBarrier();
+  for (var half = ${slices / 2}u; half > 0u; half >>= 1u) {
+    if (slice < half) { partial[lane] += partial[lane + half * ${across}u]; }
+    workgroupBarrier();
+  }
+  ${norm ? `let scale${row} = 1.0 / sqrt(sumOfGroup(squares${row}, lane) / f32(inner) + epsilon);` : ""}
+  if (slice == 0u && inside) { finish(part, ${row}u, columns, j, partial[x]${norm ? ` * scale${row}` : ""}); }
+  workgroupBarrier();`,
+    )
+    .join("")}
+}`,
+  });
+};
+
+export const project: KernelSet = { forward, floats: ["epsilon"] };

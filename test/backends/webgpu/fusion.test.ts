@@ -1,0 +1,148 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import type { WebGpuBackend } from "../../../src/backends/webgpu/backend.ts";
+import type { GpuOptions } from "../../../src/backends/webgpu/gpu.ts";
+import {
+  carryState,
+  fanIn,
+  type NamedTensors,
+  randomParameters,
+  within,
+} from "../../../src/models/layers.ts";
+import { MambaBlock, mambaKind } from "../../../src/models/mamba.ts";
+import { openDevice } from "../../../src/node.ts";
+import { exp, neg, silu } from "../../../src/ops/activation.ts";
+import { add } from "../../../src/ops/arithmetic.ts";
+import { matmul } from "../../../src/ops/matmul.ts";
+import { rmsNorm } from "../../../src/ops/rmsNorm.ts";
+import { capture } from "../../../src/tensor/capture.ts";
+import type { Device } from "../../../src/tensor/device.ts";
+import type { Tensor } from "../../../src/tensor/tensor.ts";
+import { assertNear } from "../../compareCalls.ts";
+
+const opened: Device[] = [];
+after(() => Promise.all(opened.map((device) => device.dispose())));
+
+async function gpu(options: GpuOptions = {}): Promise<Device> {
+  const device = await openDevice({ device: "webgpu", gpu: options });
+  opened.push(device);
+  return device;
+}
+
+/** The ops of a program as the GPU dispatches them. */
+function dispatchesOf(device: Device, fn: () => unknown): string[] {
+  const { compile } = device.backend;
+  const labels: string[] = [];
+  const backend = device.backend as WebGpuBackend;
+  backend.compile = (plan) => {
+    const made = compile.call(backend, plan) as ReturnType<WebGpuBackend["compile"]>;
+    labels.push(...made.dispatches.map(({ label }) => label));
+    return made;
+  };
+  try {
+    capture(device, fn).free();
+  } finally {
+    backend.compile = compile as WebGpuBackend["compile"];
+  }
+  return labels;
+}
+
+/** A pre-norm residual block of Mamba, stepped: what decoding does in every layer. */
+function mambaLayer(device: Device, { batch, dModel }: { batch: number; dModel: number }) {
+  const source = randomParameters(device, 7);
+  const config = mambaKind.config({ dModel, layers: 1 });
+  const block = new MambaBlock(config, within("block", source));
+  const gain = source("gain", [dModel], fanIn(2));
+  const state = block.initialState(batch);
+  const x = device.tensor(
+    Float32Array.from({ length: batch * dModel }, (_, i) => Math.sin(i + 1)),
+    [batch, dModel],
+  );
+  return { block, gain, state, x };
+}
+
+function layerStep({ block, gain, state, x }: ReturnType<typeof mambaLayer>): Tensor {
+  const next = block.step(rmsNorm(x, gain), state);
+  carryState([state], [next.state]);
+  return add(x, next.y);
+}
+
+async function runSteps(device: Device, sizes: { batch: number; dModel: number }) {
+  const layer = mambaLayer(device, sizes);
+  const program = capture(device, () => layerStep(layer));
+  const outputs: Float32Array[] = [];
+  for (let i = 0; i < 5; i++) {
+    layer.x.write(Float32Array.from({ length: sizes.batch * sizes.dModel }, (_, k) => Math.cos(k * (i + 1))));
+    program.run();
+    outputs.push((await program.result.read()) as Float32Array);
+  }
+  const states = Object.values(layer.state as NamedTensors).map((tensor) => tensor.read());
+  return [...outputs, ...((await Promise.all(states)) as Float32Array[])];
+}
+
+test("a Mamba layer decodes in 4 dispatches, in 5 with the default limits, and computes what the plain loops do", async () => {
+  const plain = await openDevice({ device: "plain" });
+  for (const [options, most] of [
+    [{}, 4],
+    [{ defaultLimits: true }, 5],
+  ] as const) {
+    const device = await gpu(options);
+    const labels = dispatchesOf(device, () => layerStep(mambaLayer(device, { batch: 1, dModel: 32 })));
+    assert.equal(labels.length, most, labels.join(", "));
+    for (const sizes of [
+      { batch: 1, dModel: 32 },
+      { batch: 3, dModel: 33 },
+      { batch: 2, dModel: 96 },
+    ]) {
+      const expected = await runSteps(plain, sizes);
+      for (const [i, values] of (await runSteps(device, sizes)).entries())
+        assertNear(`result ${i} of batch ${sizes.batch}, D ${sizes.dModel}`, values, expected[i], 2e-5);
+    }
+  }
+});
+
+test("a product longer than what is prepared at once, and of columns that make no vectors, is right", async () => {
+  const plain = await openDevice({ device: "plain" });
+  const device = await gpu();
+  for (const [rows, inner, columns] of [
+    [1, 5000, 37],
+    [8, 700, 64],
+    [5, 1, 1],
+    [2, 2049, 130],
+  ]) {
+    const run = async (on: Device) => {
+      const source = randomParameters(on, 3);
+      const [u, w, r] = [
+        [rows, inner],
+        [inner, columns],
+        [rows, columns],
+      ].map((shape, i) => source(`t${i}`, shape, fanIn(4)));
+      const gain = source("gain", [inner], fanIn(1));
+      const program = capture(on, () => [add(matmul(u, w), r), matmul(rmsNorm(u, gain), w)]);
+      program.run();
+      return (await Promise.all(program.result.map((tensor) => tensor.read()))) as Float32Array[];
+    };
+    const [expected, got] = [await run(plain), await run(device)];
+    for (const i of [0, 1]) assertNear(`${rows} × ${inner} × ${columns}, ${i}`, got[i], expected[i], 1e-4);
+  }
+});
+
+test("what somebody else reads is computed on its own", async () => {
+  const device = await gpu();
+  const u = device.tensor([1, 2, 3, 4]);
+  assert.deepEqual(
+    dispatchesOf(device, () => neg(exp(u))),
+    ["chain forward"],
+  );
+  assert.deepEqual(
+    dispatchesOf(device, () => {
+      const e = exp(u);
+      return [neg(e), silu(e)];
+    }),
+    ["exp forward", "neg forward", "silu forward"],
+  );
+  const program = capture(device, () => neg(exp(silu(u))));
+  program.run();
+  const expected = [1, 2, 3, 4].map((x) => -Math.exp(x / (1 + Math.exp(-x))));
+  assertNear("−exp(silu(u))", await program.result.read(), Float64Array.from(expected), 1e-6);
+});
