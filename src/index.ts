@@ -10,7 +10,7 @@ export function plainDevice(float: Float = "f32"): Device {
 
 export type { Backend, Call, Dtype, Float, Numbers } from "./tensor/backend.ts";
 export { gradients, type Gradients } from "./tensor/autograd.ts";
-export { capture, type Program } from "./tensor/capture.ts";
+export { capture, type Program, trace } from "./tensor/capture.ts";
 export { Device } from "./tensor/device.ts";
 export { DeviceError, FormatError, UsageError } from "./tensor/errors.ts";
 export { planMemory } from "./tensor/plan.ts";
@@ -240,6 +240,7 @@ export {
   generateTokens,
 } from "./generate/generate.ts";
 export { checkSampling, sample, type Sampling } from "./generate/sampling.ts";
+export { halveWeights } from "./generate/halves.ts";
 
 export {
   type Loaded,

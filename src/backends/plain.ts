@@ -1,11 +1,13 @@
 import type { Backend, Buffer, Call, Dtype, Executable, Float, Numbers, Plan } from "../tensor/backend.ts";
+import { toHalf, widenHalves } from "../tensor/half.ts";
 import { planMemory } from "../tensor/plan.ts";
 
 interface PlainBuffer extends Buffer {
   readonly values: Numbers;
 }
 
-const arrays = { f32: Float32Array, f64: Float64Array, i32: Int32Array };
+/** f16 is held as the f32 numbers that it can say. */
+const arrays = { f32: Float32Array, f64: Float64Array, i32: Int32Array, f16: Float32Array };
 
 /**
  * Runs each op's own loops: on every machine, in float32 or float64, one thread, nothing to set up. It defines what
@@ -18,7 +20,8 @@ export function plainBackend(float: Float = "f32"): Backend {
     allocate: (dtype, length) => hold(new arrays[dtype](length), dtype),
     free() {},
     write(buffer, values, offset = 0) {
-      valuesOf(buffer).set(values, offset);
+      const stored = buffer.dtype === "f16" ? widenHalves(Uint16Array.from(values, toHalf)) : values;
+      valuesOf(buffer).set(stored, offset);
     },
     read: async (buffer) => valuesOf(buffer).slice(),
     run: (call) => runLoops(call, valuesOf),

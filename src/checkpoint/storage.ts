@@ -1,3 +1,4 @@
+import { widenHalves } from "../tensor/half.ts";
 import { FormatError } from "../tensor/errors.ts";
 
 /** Numbers as checkpoint files are read into and written from. */
@@ -18,7 +19,7 @@ interface Storage {
  * Halves are widened to f32 and 64-bit integers narrowed to i32, the types that tensors have.
  */
 export const storages = {
-  F16: { width: 2, decode: (bytes) => widenF16(new Uint16Array(aligned(bytes))) },
+  F16: { width: 2, decode: (bytes) => widenHalves(new Uint16Array(aligned(bytes))) },
   BF16: { width: 2, decode: (bytes) => widenBF16(new Uint16Array(aligned(bytes))) },
   F32: { width: 4, decode: (bytes) => new Float32Array(aligned(bytes)) },
   F64: { width: 8, decode: (bytes) => new Float64Array(aligned(bytes)) },
@@ -43,23 +44,6 @@ export function dtypeOf(numbers: StoredNumbers): StoredDtype {
 function aligned(bytes: Uint8Array<ArrayBuffer>): ArrayBuffer {
   const whole = bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength;
   return whole ? bytes.buffer : bytes.slice().buffer;
-}
-
-/**
- * Half to single precision: 5 bits of exponent biased by 15 become 8 biased by 127, the fraction moves up 13 bits.
- * Numbers below 2⁻¹⁴ have no leading one and are multiples of 2⁻²⁴. A NaN keeps its bits.
- */
-function widenF16(halves: Uint16Array): Float32Array {
-  const numbers = new Float32Array(halves.length);
-  const bits = new Uint32Array(numbers.buffer);
-  for (let i = 0; i < halves.length; i++) {
-    const sign = halves[i] >> 15;
-    const exponent = (halves[i] >> 10) & 31;
-    const fraction = halves[i] & 1023;
-    if (exponent === 0) numbers[i] = (sign ? -fraction : fraction) * 2 ** -24;
-    else bits[i] = (sign << 31) | ((exponent === 31 ? 255 : exponent + 112) << 23) | (fraction << 13);
-  }
-  return numbers;
 }
 
 /** A bfloat16 is the upper half of a single. */

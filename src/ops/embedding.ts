@@ -16,6 +16,7 @@ export const embeddingOp = defineOp<null>({
   inputs: ["ids", "table"],
   outputs: ["y"],
   integers: ["ids"],
+  halves: ["table"],
 
   shapes([ids, table]) {
     const { dModel, vocabulary } = sizesOf("embedding", "table", table!, ["dModel", "vocabulary"]);

@@ -21,6 +21,7 @@ export const matmulOp = defineOp<Transposes>({
   name: "matmul",
   inputs: ["a", "b"],
   outputs: ["y"],
+  halves: ["b"],
 
   shapes([a, b], transposes) {
     return productShapes(a!, b!, transposes); // no input is optional

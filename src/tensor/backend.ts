@@ -2,7 +2,8 @@ import type { Op, Sizes } from "./op.ts";
 
 /** Floating point is f32 on every device; the plain one can also compute in f64, to check the others. */
 export type Float = "f32" | "f64";
-export type Dtype = Float | "i32";
+/** f16 is a form in which devices may store weights, at half the memory; they compute with it in their own float. */
+export type Dtype = Float | "i32" | "f16";
 export type Numbers = Float32Array | Float64Array | Int32Array;
 
 /** A run of numbers on a device. Where it lies is the backend's business. */
@@ -53,7 +54,7 @@ export interface Executable {
 export interface Backend {
   readonly name: string;
   readonly float: Float;
-  /** Memory of undefined content. */
+  /** Memory of undefined content. @throws DeviceError for a dtype that the device does not store. */
   allocate(dtype: Dtype, length: number): Buffer;
   free(buffer: Buffer): void;
   write(buffer: Buffer, values: ArrayLike<number>, offset?: number): void;
@@ -65,8 +66,10 @@ export interface Backend {
   dispose(): Promise<void>;
 }
 
+export const bytesPerNumber: Readonly<Record<Dtype, number>> = { f64: 8, f32: 4, i32: 4, f16: 2 };
+
 export function bytesOf(buffer: Buffer): number {
-  return buffer.length * (buffer.dtype === "f64" ? 8 : 4);
+  return buffer.length * bytesPerNumber[buffer.dtype];
 }
 
 /** The buffers that a call reads, and those that it writes (an accumulated gradient is both). */

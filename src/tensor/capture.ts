@@ -57,6 +57,18 @@ export function capture<Result>(device: Device, fn: () => Result): Program<Resul
   }
 }
 
+/** The calls that `fn` makes, without running or planning them. */
+export function trace(device: Device, fn: () => unknown): readonly Call[] {
+  if (device.recording) throw new DeviceError("trace: called inside a captured function. Call it before.");
+  const recording: Recording = { calls: [], buffers: new Set(), constants: [] };
+  try {
+    record(device, recording, fn);
+  } finally {
+    for (const buffer of recording.constants) device.backend.free(buffer);
+  }
+  return recording.calls;
+}
+
 function record<Result>(device: Device, recording: Recording, fn: () => Result): Result {
   device.recording = recording;
   try {

@@ -122,7 +122,8 @@ export function deviceOf(op: Op<never>, inputs: readonly (Tensor | null)[]): Dev
       );
     }
     const expected = op.integers?.includes(op.inputs[i]) ? "i32" : device.float;
-    if (input.dtype !== expected) {
+    const half = input.dtype === "f16" && op.halves?.includes(op.inputs[i]);
+    if (input.dtype !== expected && !half) {
       throw new ShapeError(`${op.name}: ${op.inputs[i]} must be ${expected}, got ${input.dtype}`);
     }
   }

@@ -27,6 +27,8 @@ export interface Op<Options = unknown> {
   readonly outputs: readonly string[];
   /** Inputs that are i32; all others are floats. */
   readonly integers?: readonly string[];
+  /** Inputs that may be stored as f16: weights. */
+  readonly halves?: readonly string[];
   /** Outputs that only `backward` reads, the last ones: made only while gradients are wanted, and without one. */
   readonly saved?: readonly string[];
   /** Inputs that `forward` changes in place. Such an op has no backward. */

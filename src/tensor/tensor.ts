@@ -6,15 +6,17 @@ import { elementsOf, type Shape, ShapeError } from "./shape.ts";
 export class Tensor {
   readonly device: Device;
   readonly shape: Shape;
-  readonly dtype: Dtype;
-  /** Where the numbers are. Tensors that differ by a reshape share one. Set anew only by `capture`. */
+  /** Where the numbers are. Tensors that differ by a reshape share one. Set anew only by `capture` and `store`. */
   buffer: Buffer;
 
   constructor(device: Device, shape: Shape, buffer: Buffer) {
     this.device = device;
     this.shape = shape;
-    this.dtype = buffer.dtype;
     this.buffer = buffer;
+  }
+
+  get dtype(): Dtype {
+    return this.buffer.dtype;
   }
 
   /** The same numbers under another shape. */
@@ -47,6 +49,17 @@ export class Tensor {
     }
     this.device.expectPlaced(this.buffer, "write");
     this.device.backend.write(this.buffer, values);
+  }
+
+  /** Keeps the numbers in another form from now on, f16 for instance, and gives the memory of the old one back. */
+  async store(dtype: Dtype): Promise<void> {
+    if (dtype === this.dtype) return;
+    const values = await this.read();
+    const { backend } = this.device;
+    const buffer = backend.allocate(dtype, values.length);
+    backend.write(buffer, values);
+    this.free();
+    this.buffer = buffer;
   }
 
   /** Gives the memory back now instead of when the tensor is collected. */

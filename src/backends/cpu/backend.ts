@@ -64,6 +64,8 @@ export class CpuBackend implements Backend {
   allocate(dtype: Dtype, length: number): Buffer {
     if (dtype === "f64")
       throw new DeviceError(`${this.name}: computes in f32 only. Use the plain device for f64.`);
+    if (dtype === "f16")
+      throw new DeviceError(`${this.name}: stores no f16. Use f32 weights, or the webgpu device.`);
     const buffer = new CpuBuffer(dtype, length, this.#heap.allocate(4 * length));
     this.#collected.register(buffer, [buffer.address], buffer);
     return buffer;

@@ -1,8 +1,18 @@
-import type { Backend, Buffer, Call, Dtype, Executable, Numbers, Plan } from "../../tensor/backend.ts";
+import {
+  type Backend,
+  type Buffer,
+  bytesPerNumber,
+  type Call,
+  type Dtype,
+  type Executable,
+  type Numbers,
+  type Plan,
+} from "../../tensor/backend.ts";
 import { DeviceError } from "../../tensor/errors.ts";
 import { intervalsOf } from "../../tensor/plan.ts";
 import { fuse } from "./fusion/fuse.ts";
 import { capabilitiesOf, type GpuOptions } from "./gpu.ts";
+import { decode, encode } from "./numbers.ts";
 import { type Gpu, gridOf } from "./kernel.ts";
 import { GpuHeap, type HeapUse, GpuTensorBuffer, paddedBytes } from "./memory.ts";
 import { type Encoded, Pipelines } from "./pipelines.ts";
@@ -74,7 +84,7 @@ export class WebGpuBackend implements Backend {
   allocate(dtype: Dtype, length: number): Buffer {
     if (dtype === "f64") throw new DeviceError("webgpu: computes in f32 only. Use the plain device for f64.");
     this.#expectAlive();
-    const buffer = new GpuTensorBuffer(dtype, length, this.#heap.allocate(paddedBytes(length)));
+    const buffer = new GpuTensorBuffer(dtype, length, this.#heap.allocate(paddedBytes({ dtype, length })));
     this.#collected.register(buffer, [buffer.memory!], buffer); // just set
     return buffer;
   }
@@ -92,22 +102,17 @@ export class WebGpuBackend implements Backend {
     this.#expectAlive();
     const memory = this.#memoryOf(buffer);
     this.#submit();
-    const array = buffer.dtype === "i32" ? Int32Array : Float32Array;
-    const data = values instanceof array ? values : array.from(values);
-    if (offset + data.length > buffer.length) {
-      throw new RangeError(`webgpu: ${data.length} numbers at ${offset} do not fit into ${buffer.length}`);
+    if (offset + values.length > buffer.length) {
+      throw new RangeError(`webgpu: ${values.length} numbers at ${offset} do not fit into ${buffer.length}`);
     }
-    this.device.queue.writeBuffer(
-      memory,
-      4 * offset,
-      data as Int32Array<ArrayBuffer> | Float32Array<ArrayBuffer>,
-    );
+    const data = encode(buffer.dtype, values, offset);
+    this.device.queue.writeBuffer(memory, bytesPerNumber[buffer.dtype] * offset, data);
   }
 
   async read(buffer: Buffer): Promise<Numbers> {
     this.#expectAlive();
     const memory = this.#memoryOf(buffer);
-    const bytes = paddedBytes(buffer.length);
+    const bytes = paddedBytes(buffer);
     const staging = this.#heap.stage(bytes);
     const encoder = this.device.createCommandEncoder();
     this.#encodePending(encoder);
@@ -122,8 +127,7 @@ export class WebGpuBackend implements Backend {
         new DeviceError(`webgpu: cannot read: ${error instanceof Error ? error.message : error}`)
       );
     }
-    const array = buffer.dtype === "i32" ? Int32Array : Float32Array;
-    const values = new array(staging.getMappedRange(0, 4 * buffer.length)).slice();
+    const values = decode(buffer, staging.getMappedRange());
     staging.unmap();
     this.#heap.unstage(staging);
     this.#expectAlive();
@@ -133,7 +137,7 @@ export class WebGpuBackend implements Backend {
   run(call: Call): void {
     this.#expectAlive();
     const step = stepOf(call, this.gpu);
-    const scratch = new Map(step.scratch.map((own) => [own, this.#heap.allocate(paddedBytes(own.length))]));
+    const scratch = new Map(step.scratch.map((own) => [own, this.#heap.allocate(paddedBytes(own))]));
     const find = (buffer: Buffer) => scratch.get(buffer) ?? this.#memoryOf(buffer);
     for (const dispatch of step.dispatches) {
       const { uniforms } = dispatch.module;
@@ -222,7 +226,7 @@ export class WebGpuBackend implements Backend {
     const { pipeline, layout } = this.#pipelines.of(dispatch);
     const storage = dispatch.buffers.map((buffer) => ({
       buffer: find(buffer),
-      size: paddedBytes(buffer.length),
+      size: paddedBytes(buffer),
     }));
     const resources: GPUBufferBinding[] = uniforms ? [...storage, uniforms] : storage;
     const bindings = this.device.createBindGroup({

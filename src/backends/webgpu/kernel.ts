@@ -43,7 +43,10 @@ export interface KernelCall {
   dtype(name: string): Dtype;
 }
 
-/** A buffer as a pass sees it: `name`, or `name: vec4f` for another view of the same memory. */
+/**
+ * A buffer as a pass sees it: `name`, or `name: vec4f` for another view of the same memory. f16 numbers lie two in a u32,
+ * for `unpack2x16float`, which every WebGPU has.
+ */
 export type Binding = string;
 
 /** One dispatch. */
@@ -137,7 +140,7 @@ export function moduleOf(pass: Pass, { sizes, floats, dynamic, dtype }: ModuleCo
   const constants = mentioned.filter(([name]) => !dynamic.includes(name));
   const bindings = [...reads, ...writes].map((binding, i) => {
     const name = nameOf(binding);
-    const view = binding.split(":")[1]?.trim() ?? dtype(name);
+    const view = binding.split(":")[1]?.trim() ?? (dtype(name) === "f16" ? "u32" : dtype(name));
     const access = i < reads.length ? "read" : "read_write";
     return `@group(0) @binding(${i}) var<storage, ${access}> ${name}: array<${view}>;`;
   });

@@ -1,4 +1,4 @@
-import type { Buffer, Dtype } from "../../tensor/backend.ts";
+import { type Buffer, bytesOf, type Dtype } from "../../tensor/backend.ts";
 import { DeviceError } from "../../tensor/errors.ts";
 
 /** GPUBufferUsage, which is a global in browsers only. */
@@ -10,9 +10,9 @@ const STORAGE = 0x80;
 /** Memory that is kept for the next tensors when others give it back. */
 const mostIdleBytes = 2 ** 28;
 
-/** Bytes of the GPU memory behind a buffer: whole vectors of four, so that kernels may read past the last number. */
-export function paddedBytes(length: number): number {
-  return Math.max(16, Math.ceil(length / 4) * 16);
+/** Bytes of the GPU memory behind a buffer: whole vectors of 16, so that kernels may read past the last number. */
+export function paddedBytes(buffer: Buffer): number {
+  return Math.max(16, Math.ceil(bytesOf(buffer) / 16) * 16);
 }
 
 /** A tensor's numbers on the GPU. */

@@ -101,7 +101,7 @@ test("a Mamba layer decodes in 4 dispatches, in 5 with the default limits, and c
   }
 });
 
-test("a product longer than what is prepared at once, and of columns that make no vectors, is right", async () => {
+test("a product longer than what is prepared at once, and of columns that make no vectors, is right, in f16 too", async () => {
   const plain = await openDevice({ device: "plain" });
   const device = await gpu();
   for (const [rows, inner, columns] of [
@@ -110,7 +110,7 @@ test("a product longer than what is prepared at once, and of columns that make n
     [5, 1, 1],
     [2, 2049, 130],
   ]) {
-    const run = async (on: Device) => {
+    const run = async (on: Device, half: boolean) => {
       const source = randomParameters(on, 3);
       const [u, w, r] = [
         [rows, inner],
@@ -118,12 +118,15 @@ test("a product longer than what is prepared at once, and of columns that make n
         [rows, columns],
       ].map((shape, i) => source(`t${i}`, shape, fanIn(4)));
       const gain = source("gain", [inner], fanIn(1));
+      if (half) await w.store("f16");
       const program = capture(on, () => [add(matmul(u, w), r), matmul(rmsNorm(u, gain), w)]);
       program.run();
       return (await Promise.all(program.result.map((tensor) => tensor.read()))) as Float32Array[];
     };
-    const [expected, got] = [await run(plain), await run(device)];
-    for (const i of [0, 1]) assertNear(`${rows} × ${inner} × ${columns}, ${i}`, got[i], expected[i], 1e-4);
+    for (const half of [false, true]) {
+      const [expected, got] = [await run(plain, half), await run(device, half)];
+      for (const i of [0, 1]) assertNear(`${rows} × ${inner} × ${columns}, ${i}`, got[i], expected[i], 1e-4);
+    }
   }
 });
 

@@ -3,6 +3,8 @@
  * number is NaN or infinite, so those are told by their bits.
  */
 
+import type { Dtype } from "../../../tensor/backend.ts";
+
 /** Invocations of the workgroups that go over elements one by one. */
 export const wide = 256;
 
@@ -39,6 +41,25 @@ export const isNan = /* wgsl */ `
 fn isNan(u: f32) -> bool {
   return (bitcast<u32>(u) & 0x7fffffffu) > 0x7f800000u;
 }`;
+
+/**
+ * `NAME_at(i)`: number i of a weight that may be stored as f16; with `vector`, its i-th four numbers. The weight is to be
+ * bound as `weightBinding` says.
+ */
+export function weightAt(name: string, dtype: Dtype, vector: boolean): string {
+  const type = vector ? "vec4f" : "f32";
+  const value =
+    dtype !== "f16"
+      ? `${name}[i]`
+      : vector
+        ? `vec4f(unpack2x16float(${name}[i].x), unpack2x16float(${name}[i].y))`
+        : `unpack2x16float(${name}[i >> 1u])[i & 1u]`;
+  return `\nfn ${name}_at(i: u32) -> ${type} { return ${value}; }`;
+}
+
+export function weightBinding(name: string, dtype: Dtype, vector: boolean): string {
+  return vector ? `${name}: ${dtype === "f16" ? "vec2u" : "vec4f"}` : name;
+}
 
 /** How a gradient is put into its buffer: `d_u[i] ${into(adds)} value;` */
 export function into(adds: boolean): "+=" | "=" {

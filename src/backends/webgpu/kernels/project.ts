@@ -5,7 +5,7 @@
  * many rows: it does rows multiply-adds for each weight it reads.
  */
 import { type Kernel, type KernelCall, type KernelSet, onePass } from "../kernel.ts";
-import { sumOfGroup } from "./library.ts";
+import { sumOfGroup, weightAt, weightBinding } from "./library.ts";
 
 const size = 256;
 
@@ -53,7 +53,7 @@ const forward: Kernel = (call) => {
   return onePass({
     reads: [
       ...["u", "gain", "z"].filter((name) => call.has(name)),
-      ...products.map(({ weight }) => as(weight)),
+      ...products.map(({ weight }) => weightBinding(weight, call.dtype(weight), vector)),
       ...["residual", "convWeight", "convBias"].filter((name) => call.has(name)).map(as),
     ],
     writes: [...(conv ? [as("state")] : []), ...products.map(({ y }) => as(y))],
@@ -64,8 +64,9 @@ const forward: Kernel = (call) => {
 var<workgroup> prepared: array<f32, ${rows * tile}>;
 var<workgroup> partial: array<${type}, ${size}>;
 ${norm ? sumOfGroup("f32", size) : ""}
+${products.map(({ weight }) => weightAt(weight, call.dtype(weight), vector)).join("")}
 fn weight(part: u32, at: u32) -> ${type} {
-  ${perProduct(({ weight }) => `return ${weight}[at];`)}
+  ${perProduct(({ weight }) => `return ${weight}_at(at);`)}
   return ${type}(0.0);
 }
 fn finish(part: u32, row: u32, columns: u32, j: u32, y: ${type}) {

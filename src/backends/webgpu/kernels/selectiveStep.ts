@@ -3,7 +3,7 @@
  * r, B and C, which all share. Traffic: dtProj and logA once, the state twice.
  */
 import { type Kernel, type KernelSet, onePass } from "../kernel.ts";
-import { log1p, sigmoid, softplus } from "./library.ts";
+import { log1p, sigmoid, softplus, weightAt } from "./library.ts";
 
 const size = 32;
 
@@ -18,14 +18,14 @@ const selectiveStepForward: Kernel = (call) => {
     bytes:
       4 * (call.length("dtProj") + call.length("logA") + 2 * call.length("state") + 2 * call.length("u")),
     operations: batch * dInner * (dState * 8 + 2 * call.sizes.dtRank),
-    code: /* wgsl */ `${log1p}${softplus}
+    code: /* wgsl */ `${log1p}${softplus}${weightAt("dtProj", call.dtype("dtProj"), false)}
 fn run(group: u32, lane: u32) {
   let b = group / ${Math.ceil(dInner / size)}u;
   let d = (group % ${Math.ceil(dInner / size)}u) * ${size}u + lane;
   if (d >= dInner) { return; }
   let row = b * (dtRank + 2u * dState);
   var delta = ${bias ? "deltaBias[d]" : "0.0"};
-  for (var r = 0u; r < dtRank; r++) { delta = fma(projected[row + r], dtProj[r * dInner + d], delta); }
+  for (var r = 0u; r < dtRank; r++) { delta = fma(projected[row + r], dtProj_at(r * dInner + d), delta); }
   let step = select(softplus(vec4f(delta)).x, delta, delta > 20.0);
   let input = u[b * dInner + d];
   var sum = ${skip ? "D[d] * input" : "0.0"};
