@@ -25,6 +25,9 @@ after(() => Promise.all(devices.map((device) => device.dispose())));
 /** Gradients of repeated operands are sums of up to 34 000 terms, whose rounding grows with their number. */
 const SUMS = 2e-5;
 
+/** The same sums by WGSL, which has no f64, nor a promise that a compensated sum stays one. */
+const SUMS_F32 = 8e-5;
+
 /** Two shapes that broadcast: one of up to four axes, and each operand with some of them missing or of size 1. */
 const shapes = fc
   .array(fc.constantFrom(1, 2, 3, 5, 8, 17), { minLength: 1, maxLength: 4 })
@@ -88,7 +91,7 @@ test("every device computes what the plain loops compute, whatever is repeated",
         const away = { ...b, values: Array.from(b.values, (x) => x + Math.sign(x)) }; // from 0: one divides by it
         await compareCalls(device, op, [normals(seed + 1, ...s.a), away], null, SUMS);
       }),
-      { numRuns: 100 },
+      { numRuns: device.name === "webgpu" ? 25 : 100 }, // many shapes are many pipelines
     );
   }
 });
@@ -113,9 +116,10 @@ test("every device agrees on sizes that several tasks share", async () => {
     ],
   ];
   for (const device of devices) {
+    const tolerance = device.name === "webgpu" ? SUMS_F32 : SUMS;
     for (const [a, b] of pairs) {
-      await compareCalls(device, mulOp, [normals(1, ...a), normals(2, ...b)], null, SUMS);
-      await compareCalls(device, subOp, [normals(1, ...a), normals(2, ...b)], null, SUMS);
+      await compareCalls(device, mulOp, [normals(1, ...a), normals(2, ...b)], null, tolerance);
+      await compareCalls(device, subOp, [normals(1, ...a), normals(2, ...b)], null, tolerance);
     }
     await compareCalls(device, scaleOp, [normals(3, 9001)], { factor: 1.7 });
     await compareCalls(device, addScalarOp, [normals(3, 9001)], { c: -0.3 });

@@ -4,10 +4,19 @@ import { chain } from "./chain.ts";
 import { project } from "./project.ts";
 import { rmsNorm } from "./rmsNorm.ts";
 import { convStep, selectiveStep } from "./selectiveStep.ts";
+import { arithmeticSets } from "./arithmetic.ts";
+import { reduceSets } from "./reduce.ts";
+import { reshapeSets } from "./reshape.ts";
+import { rmsNorm } from "./rmsNorm.ts";
+import { transpose } from "./transpose.ts";
 
 /** Every op that the GPU has kernels for, by name. */
 export const kernelSets: Readonly<Record<string, KernelSet>> = {
   ...activationSets,
+  ...arithmeticSets,
+  ...reduceSets,
+  ...reshapeSets,
+  transpose,
   rmsNorm,
   // What stands for several ops inside of a program: fusion/fusedOps.ts.
   chain,
