@@ -2,6 +2,8 @@ import type { KernelSet } from "../kernel.ts";
 import { activationSets } from "./activation.ts";
 import { chain } from "./chain.ts";
 import { project } from "./project.ts";
+import { diagonalDiscretize } from "./diagonalDiscretize.ts";
+import { diagonalFilter } from "./diagonalFilter.ts";
 import { rmsNorm } from "./rmsNorm.ts";
 import { convStep, selectiveStep } from "./selectiveStep.ts";
 import { arithmeticSets } from "./arithmetic.ts";
@@ -17,6 +19,8 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   ...reduceSets,
   ...reshapeSets,
   transpose,
+  diagonalDiscretize,
+  diagonalFilter,
   rmsNorm,
   // What stands for several ops inside of a program: fusion/fusedOps.ts.
   chain,
