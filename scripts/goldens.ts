@@ -3,7 +3,7 @@
  * which holds its inputs and what other people's code computed from them. An adapter per kind (goldens/adapters.ts)
  * computes the same with ours.
  *
- *   npm run goldens -- [--device plain|wasm|native] [--precision f32|f64] DIR
+ *   npm run goldens -- [--device plain|wasm|native|webgpu] [--precision f32|f64] DIR
  *
  * Exit code 0: no case failed. 1: a case failed, or the device did not open. 2: the command line is wrong.
  */
@@ -17,7 +17,7 @@ import { adapters } from "./goldens/adapters.ts";
 import { describeCase, describeGaps, describeTotals } from "./goldens/report.ts";
 import { type CaseResult, runCase } from "./goldens/run.ts";
 
-const USAGE = "Usage: npm run goldens -- [--device plain|wasm|native] [--precision f32|f64] DIR";
+const USAGE = "Usage: npm run goldens -- [--device plain|wasm|native|webgpu] [--precision f32|f64] DIR";
 
 interface Options {
   readonly folder: string;

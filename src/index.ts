@@ -12,7 +12,7 @@ export type { Backend, Call, Dtype, Float, Numbers } from "./tensor/backend.ts";
 export { gradients, type Gradients } from "./tensor/autograd.ts";
 export { capture, type Program, trace } from "./tensor/capture.ts";
 export { Device } from "./tensor/device.ts";
-export { DeviceError, FormatError, UsageError } from "./tensor/errors.ts";
+export { DeviceError, DeviceLostError, FormatError, UsageError } from "./tensor/errors.ts";
 export { planMemory } from "./tensor/plan.ts";
 export { apply, defineOp, type Op, type Shapes, type Sizes } from "./tensor/op.ts";
 export { reshape } from "./tensor/reshape.ts";

@@ -9,7 +9,8 @@ import { type Kernels, type KernelSource, Pool, type StartWorker } from "./backe
 import { compileWasm, instantiateWasm, wasmMemory } from "./backends/cpu/wasm.ts";
 import { plainBackend } from "./backends/plain.ts";
 import { WebGpuBackend } from "./backends/webgpu/backend.ts";
-import { type GpuOptions, requestGpu } from "./backends/webgpu/gpu.ts";
+import { openDawn } from "./backends/webgpu/dawn.ts";
+import type { GpuOptions } from "./backends/webgpu/gpu.ts";
 import type { Float } from "./tensor/backend.ts";
 import { Device } from "./tensor/device.ts";
 import { DeviceError, UsageError } from "./tensor/errors.ts";
@@ -90,27 +91,8 @@ async function open(name: DeviceName, options: DeviceOptions): Promise<Device> {
   return new Device(new CpuBackend(name, heap, pool, kernels.lanes));
 }
 
-/** Dawn, WebGPU outside of browsers: a process may have one. */
-let dawn: GPU | undefined;
-
 async function openWebGpu(options: GpuOptions = {}): Promise<Device> {
-  dawn ??= await loadDawn();
-  return new Device(new WebGpuBackend(await requestGpu(dawn, options), options));
-}
-
-async function loadDawn(): Promise<GPU> {
-  const name = "webgpu"; // not a literal: it is an optional peer, whose types need not be there
-  let module: { create(flags: string[]): GPU };
-  try {
-    module = (await import(name)) as typeof module;
-  } catch (error) {
-    throw new DeviceError(
-      `webgpu: the npm package "webgpu" (Dawn) cannot be loaded. Install it beside statewise: npm install webgpu. (${
-        error instanceof Error ? error.message.split("\n")[0] : String(error)
-      })`,
-    );
-  }
-  return module.create(process.env.STATEWISE_DAWN?.split(" ") ?? []);
+  return new Device(new WebGpuBackend(await openDawn(options), options));
 }
 
 /** Node 20 has relaxed SIMD behind a flag; later versions have it on, and warn about the flag. */

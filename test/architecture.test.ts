@@ -38,6 +38,7 @@ const platform = [
   /^browser\.ts$/,
   /^cli\//,
   /^backends\/cpu\/(native|pool|worker|browserWorker)\.ts$/,
+  /^backends\/webgpu\/dawn\.ts$/,
   /^checkpoint\/(diskFiles|browserFiles)\.ts$/,
 ];
 

@@ -121,7 +121,7 @@ export const runFlags = group("Run", {
 export const deviceFlags = group("Device", {
   device: {
     ...choice("what computes", "NAME", deviceNames, undefined),
-    initially: "STATEWISE_DEVICE, else the fastest that works",
+    initially: "STATEWISE_DEVICE, else native, wasm or plain: the first that works",
   },
   threads: {
     ...integer("threads of a CPU device", undefined, { least: 1, most: 256 }),

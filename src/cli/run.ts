@@ -117,6 +117,12 @@ export async function hasCheckpoint({ files, name }: Run): Promise<boolean> {
   return (await files.list(`${name}/checkpoints`)).some((entry) => entry.startsWith("step-"));
 }
 
+/** All checkpoints below the run, as text: another one each time something is saved. */
+export async function savedIn({ directory }: Run): Promise<string> {
+  const inside = await readdir(directory, { recursive: true });
+  return inside.filter((path) => /checkpoints[/\\]step-\d+$/.test(path)).join();
+}
+
 export async function writeConfig({ files, name }: Run, config: RunConfig): Promise<void> {
   await writeJson(files, `${name}/config.json`, config);
 }

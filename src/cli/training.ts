@@ -2,6 +2,7 @@ import { join } from "node:path";
 import {
   type BatchSource,
   type Device,
+  DeviceLostError,
   DivergenceError,
   type Extent,
   FormatError,
@@ -127,8 +128,12 @@ export async function trainInRun(job: TrainingJob): Promise<TrainingOutcome> {
     throw new Error("internal: the training ended without an end");
   } catch (error) {
     progress.clear();
+    const where = `${saved} in ${run.directory}.`;
+    if (error instanceof DeviceLostError) {
+      throw new DeviceLostError(`${error.message} ${where}`, error.outOfMemory);
+    }
     if (!(error instanceof DivergenceError)) throw error;
-    throw new DivergenceError(`${error.message} ${saved} in ${run.directory}.`, { cause: error });
+    throw new DivergenceError(`${error.message} ${where}`, { cause: error });
   } finally {
     interrupt.stop();
     metrics.close();

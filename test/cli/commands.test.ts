@@ -220,14 +220,34 @@ test("devices says what opens, what would be used, and why", async () => {
       assert.equal(code, 0);
       const [machine, ...lines] = jsonLines(stdout);
       assert.match(String(machine.text), /, \d+ cores?, Node \d/);
-      assert.deepEqual(lines.map(({ device }) => device).slice(0, 3), ["native", "wasm", "plain"]);
-      const choice = lines[3];
+      assert.deepEqual(lines.map(({ device }) => device).slice(0, 4), ["native", "wasm", "plain", "webgpu"]);
+      const choice = lines[4];
       assert.match(String(choice.reason), reason);
       assert.ok(
         lines.some(({ type, device, opens }) => type === "device" && device === choice.device && opens),
       );
     }),
   );
+});
+
+test("devices describes the GPU where it finds one, and says what to do where it does not", async () => {
+  const { VK_ICD_FILENAMES, LD_LIBRARY_PATH } = process.env; // of the GPU in software: scripts/test.ts
+  const driver = {
+    ...(VK_ICD_FILENAMES && { VK_ICD_FILENAMES }),
+    ...(LD_LIBRARY_PATH && { LD_LIBRARY_PATH }),
+  };
+  const webgpu = async (env: Readonly<Record<string, string>>) => {
+    const { stdout } = await statewise(["devices", "--json"], { cwd, env });
+    return jsonLines(stdout).find(({ device }) => device === "webgpu") ?? {};
+  };
+  const [found, hidden] = await Promise.all([
+    webgpu(driver),
+    webgpu({ ...driver, VK_ICD_FILENAMES: join(cwd, "no-driver.json") }),
+  ]);
+  assert.equal(found.opens, true);
+  assert.match(String(found.text), /subgroups/);
+  assert.equal(hidden.opens, false);
+  assert.match(String(hidden.text), /^no adapter: .* Install the driver/);
 });
 
 test("what is piped has no escape codes, whatever colours the environment asks for", async () => {

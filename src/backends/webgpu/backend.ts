@@ -8,10 +8,10 @@ import {
   type Numbers,
   type Plan,
 } from "../../tensor/backend.ts";
-import { DeviceError } from "../../tensor/errors.ts";
+import { DeviceError, DeviceLostError } from "../../tensor/errors.ts";
 import { intervalsOf } from "../../tensor/plan.ts";
 import { fuse } from "./fusion/fuse.ts";
-import { capabilitiesOf, type GpuOptions } from "./gpu.ts";
+import { capabilitiesOf, type GpuMachine, type GpuOptions, machineOf } from "./gpu.ts";
 import { decode, encode } from "./numbers.ts";
 import { type Gpu, gridOf } from "./kernel.ts";
 import { GpuHeap, type HeapUse, GpuTensorBuffer, paddedBytes } from "./memory.ts";
@@ -31,6 +31,8 @@ export class WebGpuBackend implements Backend {
   readonly name = "webgpu";
   readonly float = "f32";
   readonly gpu: Gpu;
+  /** The adapter, for people. */
+  readonly machine: GpuMachine;
   readonly device: GPUDevice;
   readonly #heap: GpuHeap;
   readonly #pipelines: Pipelines;
@@ -47,8 +49,9 @@ export class WebGpuBackend implements Backend {
   constructor(device: GPUDevice, options: GpuOptions = {}) {
     this.device = device;
     this.gpu = capabilitiesOf(device, options);
+    this.machine = machineOf(device, this.gpu);
     this.#heap = new GpuHeap(device);
-    this.#pipelines = new Pipelines(device, (reason) => this.#fail(reason));
+    this.#pipelines = new Pipelines(device, (reason) => this.#fail(new DeviceError(reason)));
     this.#uniforms = new UniformRing(device, 4 * mostPending);
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
@@ -57,16 +60,19 @@ export class WebGpuBackend implements Backend {
       const outOfMemory = error.constructor.name === "GPUOutOfMemoryError";
       this.#fail(
         outOfMemory
-          ? "webgpu: the GPU has no memory left. Use smaller batches or sequences, or another device."
-          : `webgpu: ${error.message}`,
+          ? new DeviceLostError(
+              "webgpu: the GPU has no memory left. Use smaller batches or sequences, or another device.",
+              true,
+            )
+          : new DeviceError(`webgpu: ${error.message}`),
       );
     });
     void device.lost.then(({ reason, message }) => {
       if (this.#disposed) return;
-      this.#fail(
+      this.#failure = new DeviceLostError(
         `webgpu: the GPU was lost (${message || reason || "no reason given"}). Open the device anew; ` +
           "a training run goes on from its last checkpoint.",
-        true,
+        false,
       );
     });
   }
@@ -122,6 +128,7 @@ export class WebGpuBackend implements Backend {
       await staging.mapAsync(1); // GPUMapMode.READ
     } catch (error) {
       staging.destroy();
+      await Promise.race([this.device.lost, delay(100)]); // of a loss, the read may know first
       throw (
         this.#failure ??
         new DeviceError(`webgpu: cannot read: ${error instanceof Error ? error.message : error}`)
@@ -262,9 +269,8 @@ export class WebGpuBackend implements Backend {
     return memory;
   }
 
-  #fail(reason: string, final = false): void {
-    if (final) this.#failure = new DeviceError(reason);
-    else this.#failure ??= new DeviceError(reason);
+  #fail(error: DeviceError): void {
+    this.#failure ??= error;
   }
 
   #expectAlive(): void {
@@ -282,4 +288,8 @@ function encodePass(encoder: GPUCommandEncoder, dispatches: readonly Encoded[]):
     pass.dispatchWorkgroups(columns, rows);
   }
   pass.end();
+}
+
+function delay(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

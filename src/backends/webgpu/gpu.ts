@@ -27,15 +27,15 @@ const wantedFeatures = ["subgroups", "shader-f16", "timestamp-query"] as const;
 
 /**
  * The GPU's device, with all that its adapter offers and kernels can use.
- * @throws DeviceError when there is no adapter, or it gives no device.
+ * @throws DeviceError when there is no adapter, with what the door knows about that, or it gives no device.
  */
-export async function requestGpu(gpu: GPU, { defaultLimits = false }: GpuOptions = {}): Promise<GPUDevice> {
+export async function requestGpu(
+  gpu: GPU,
+  { defaultLimits = false }: GpuOptions,
+  advice: string,
+): Promise<GPUDevice> {
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) {
-    throw new DeviceError(
-      "webgpu: no adapter: there is no GPU that WebGPU can use here. Use another device.",
-    );
-  }
+  if (!adapter) throw new DeviceError(`webgpu: no adapter: ${advice}`);
   const requiredFeatures = wantedFeatures.filter((feature) => adapter.features.has(feature));
   const requiredLimits = defaultLimits
     ? {}
@@ -67,5 +67,28 @@ export function capabilitiesOf(device: GPUDevice, options: GpuOptions = {}): Gpu
     f16: has("shader-f16", options.f16),
     fuse: options.fuse ?? true,
     parallelism: 65536,
+  };
+}
+
+/** What to tell people about a GPU. */
+export interface GpuMachine {
+  /** "nvidia h100 80gb hbm3", as far as the browser or the driver says. */
+  readonly adapter: string;
+  /** Computed by the CPU. */
+  readonly software: boolean;
+  /** Smallest and largest subgroup; null where kernels do without. */
+  readonly subgroups: Gpu["subgroups"];
+  readonly f16: boolean;
+}
+
+export function machineOf({ adapterInfo }: GPUDevice, { subgroups, f16 }: Gpu): GpuMachine {
+  const { vendor, architecture, device, description, isFallbackAdapter = false } = adapterInfo;
+  const model = /[g-z]/i.test(device.replace(/^0x/, "")) ? device : ""; // browsers give a number, if anything
+  const names = [model.replaceAll("-", " ").trim() || `${vendor} ${architecture}`.trim(), description.trim()];
+  return {
+    adapter: names.filter((name) => name !== "").join(", ") || "a GPU that does not say which",
+    software: isFallbackAdapter,
+    subgroups,
+    f16,
   };
 }

@@ -43,6 +43,11 @@ export const devices = defineCommand({
     }
     terminal.say();
     terminal.say(`${bold(chosen)} would be used: ${reason}.`);
+    if (chosen !== "webgpu") {
+      terminal.say(
+        "webgpu, the GPU, is used when it is asked for: --device webgpu, or STATEWISE_DEVICE=webgpu.",
+      );
+    }
     for (const each of found) terminal.emit({ type: "device", ...each });
     terminal.emit({ type: "choice", device: chosen, reason });
     if (!found.some(({ device, opens }) => device === chosen && opens)) {
@@ -61,7 +66,7 @@ function describeMachine(): string {
 async function tryOpening(name: DeviceName, threads: number | undefined): Promise<Found> {
   let device: Device;
   try {
-    device = await openDevice({ device: name, ...(name !== "plain" && { threads }) });
+    device = await openDevice({ device: name, ...(name !== "plain" && name !== "webgpu" && { threads }) });
   } catch (error) {
     if (!(error instanceof DeviceError)) throw error;
     return { device: name, opens: false, text: error.message.replace(`${name}: `, "") };
@@ -82,7 +87,7 @@ function choose(
   }
   if (flag) return { chosen: flag, reason: "--device asks for it" };
   if (asked) return { chosen: asked, reason: "the environment variable STATEWISE_DEVICE asks for it" };
-  const working = found.filter(({ opens }) => opens);
+  const working = found.filter(({ device, opens }) => opens && device !== "webgpu");
   const reason = working.length > 1 ? "it is the fastest that works here" : "nothing else works here";
   return { chosen: working[0].device, reason };
 }

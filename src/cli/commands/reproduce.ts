@@ -1,6 +1,6 @@
 import { inductionHeads, mambaConfig } from "../../node.ts";
 import { defineCommand } from "../command.ts";
-import { withDevice } from "../device.ts";
+import { withLastingDevice } from "../device.ts";
 import { type Values, withInitial } from "../flag.ts";
 import { deviceFlags, outputFlags, runFlags } from "../flags.ts";
 import { count, duration } from "../format.ts";
@@ -8,7 +8,7 @@ import { interrupted } from "../interrupt.ts";
 import { evaluateLengths, type Results } from "../reproduce/evaluation.ts";
 import { differences, type Recipe, recipe } from "../reproduce/inductionHeads.ts";
 import { expectSameRecipe, trainRecipe } from "../reproduce/recipeRun.ts";
-import { type ClaimedRun, claimRun } from "../run.ts";
+import { type ClaimedRun, claimRun, savedIn } from "../run.ts";
 import type { Terminal } from "../terminal.ts";
 
 const speaker = "reproduce";
@@ -35,7 +35,7 @@ export async function reproduce(
   try {
     await expectSameRecipe(run, command, settings);
     if (run.movedTo) terminal.say(`The run that was there is now ${run.movedTo}.`);
-    return await withDevice(values, async (device) => {
+    return await withLastingDevice(values, { terminal, saved: () => savedIn(run) }, async (device) => {
       const { vocabulary, dModel, layers, deltaMin } = training;
       const config = mambaConfig({ vocabulary, dModel, layers, deltaMin });
       const task = taskOf(training);

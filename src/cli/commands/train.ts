@@ -1,14 +1,22 @@
 import { resolve } from "node:path";
 import { type Extent, type Model, schedule, Trainer, UsageError } from "../../node.ts";
 import { type Command, defineCommand } from "../command.ts";
-import { describeDevice, withDevice } from "../device.ts";
+import { describeDevice, withLastingDevice } from "../device.ts";
 import type { Values } from "../flag.ts";
 import { deviceFlags, outputFlags, runFlags } from "../flags.ts";
 import { count, duration } from "../format.ts";
 import { interrupted } from "../interrupt.ts";
 import type { Lesson, Settings, TaskKind } from "../lesson.ts";
 import { completed, describeModel } from "../model.ts";
-import { type ClaimedRun, claimRun, hasCheckpoint, isSameSource, type Run, writeConfig } from "../run.ts";
+import {
+  type ClaimedRun,
+  claimRun,
+  hasCheckpoint,
+  isSameSource,
+  type Run,
+  savedIn,
+  writeConfig,
+} from "../run.ts";
 import { dataFlags, readSettings, resumedSettings, settingsOf } from "../settings.ts";
 import { taskKinds } from "../tasks.ts";
 import type { Terminal } from "../terminal.ts";
@@ -71,7 +79,7 @@ async function trainKind(
     );
   }
   if (run.movedTo) terminal.say(`The run that was there is now ${run.movedTo}.`);
-  return withDevice(values, async (device) => {
+  return withLastingDevice(values, { terminal, saved: () => savedIn(run) }, async (device) => {
     const saved = await loadSaved(speaker, device, run);
     const step = saved ? progressOf(run.directory, saved.training).step : 0;
     const command = `train ${kind.name}`;

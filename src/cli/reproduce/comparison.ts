@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Device, type MambaConfig, mambaConfig, selectiveCopying, type Task } from "../../node.ts";
 import { type Command, defineCommand } from "../command.ts";
-import { withDevice } from "../device.ts";
+import { withLastingDevice } from "../device.ts";
 import { measure, type Row } from "../evaluation.ts";
 import { type Values, withInitial } from "../flag.ts";
 import { deviceFlags, experimentFlags, outputFlags, runFlags } from "../flags.ts";
@@ -10,7 +10,7 @@ import { count, duration, percent } from "../format.ts";
 import { interrupted } from "../interrupt.ts";
 import { lineChart, type Line } from "../lineChart.ts";
 import { readMetrics } from "../metrics.ts";
-import { claimRun, type Run, writeJson } from "../run.ts";
+import { claimRun, type Run, savedIn, writeJson } from "../run.ts";
 import type { Terminal } from "../terminal.ts";
 import { expectSameRecipe, type TrainingRecipe, trainRecipe } from "./recipeRun.ts";
 
@@ -84,7 +84,7 @@ export async function compare(
   try {
     if (run.movedTo) terminal.say(`The run that was there is now ${run.movedTo}.`);
     await expectSameRecipe(run, command, settings, true);
-    return await withDevice(values, async (device) => {
+    return await withLastingDevice(values, { terminal, saved: () => savedIn(run) }, async (device) => {
       const results: ContenderResult[] = [];
       for (const contender of comparison.contenders) {
         terminal.say(terminal.colors.bold(contender.title));

@@ -4,7 +4,6 @@ import { chain } from "./chain.ts";
 import { project } from "./project.ts";
 import { diagonalDiscretize } from "./diagonalDiscretize.ts";
 import { diagonalFilter } from "./diagonalFilter.ts";
-import { rmsNorm } from "./rmsNorm.ts";
 import { convStep, selectiveStep } from "./selectiveStep.ts";
 import { arithmeticSets } from "./arithmetic.ts";
 import { reduceSets } from "./reduce.ts";
