@@ -3,16 +3,19 @@ import { SharedHeap } from "./backends/cpu/memory.ts";
 import { Pool, type StartWorker } from "./backends/cpu/pool.ts";
 import { compileWasm, instantiateWasm, wasmMemory } from "./backends/cpu/wasm.ts";
 import { plainBackend } from "./backends/plain.ts";
+import { WebGpuBackend } from "./backends/webgpu/backend.ts";
+import { type GpuOptions, requestGpu } from "./backends/webgpu/gpu.ts";
 import { Device } from "./tensor/device.ts";
 import { DeviceError, UsageError } from "./tensor/errors.ts";
 
 export * from "./index.ts";
 
 /** The devices of a browser, fastest first. */
-export const deviceNames = ["wasm", "plain"] as const;
+export const deviceNames = ["webgpu", "wasm", "plain"] as const;
+export type DeviceName = (typeof deviceNames)[number];
 
 export interface DeviceOptions {
-  /** Which device. Default: wasm. */
+  /** Which device. Default: webgpu where the browser has a GPU for us, else wasm; the device's name says which it is. */
   device?: string;
   /**
    * Threads of the wasm device. More than one needs a cross-origin isolated page (the headers
@@ -20,17 +23,45 @@ export interface DeviceOptions {
    * Default where that holds: one per core in a Web Worker, one fewer in a page, whose thread may not sleep. Else 1.
    */
   threads?: number;
+  /** What the webgpu device may use of the GPU. Default: all that it offers. */
+  gpu?: GpuOptions;
 }
 
 /**
  * Opens a device in a page or, better, in a Web Worker: there the page stays responsive, and waiting for other
- * threads does not burn a core. Throws a DeviceError where wasm does not work; the plain device, far slower, is
- * only taken when asked for.
+ * threads does not burn a core. Asking for one that is not there throws a DeviceError that says why; the plain device,
+ * far slower, is only taken when asked for.
  */
-export async function openDevice({ device = "wasm", threads }: DeviceOptions = {}): Promise<Device> {
-  if (device === "plain") return new Device(plainBackend());
-  if (device === "wasm") return openWasm(threads);
-  throw new UsageError(`device: must be one of ${deviceNames.join(", ")}, got ${device}.`);
+export async function openDevice({ device, threads, gpu = {} }: DeviceOptions = {}): Promise<Device> {
+  switch (device) {
+    case "plain":
+      return new Device(plainBackend());
+    case "wasm":
+      return openWasm(threads);
+    case "webgpu":
+      return openWebGpu(gpu);
+    case undefined:
+      return openWebGpu(gpu).catch((error: unknown) => {
+        if (error instanceof DeviceError) return openWasm(threads);
+        throw error;
+      });
+    default:
+      throw new UsageError(`device: must be one of ${deviceNames.join(", ")}, got ${device}.`);
+  }
+}
+
+async function openWebGpu(options: GpuOptions): Promise<Device> {
+  const gpu = globalThis.navigator?.gpu as GPU | undefined; // the types promise it to every page
+  if (!gpu) {
+    throw new DeviceError(
+      globalThis.isSecureContext
+        ? "webgpu: this browser has no WebGPU, or it is switched off. Use a newer one, or the wasm device."
+        : "webgpu: only secure pages have it. Serve the page by https or from localhost, or use the wasm device.",
+    );
+  }
+  const advice =
+    "this browser has WebGPU, but no GPU that it may use (in Chromium, chrome://gpu says why). Use the wasm device.";
+  return new Device(new WebGpuBackend(await requestGpu(gpu, options, advice), options));
 }
 
 async function openWasm(threads?: number): Promise<Device> {
