@@ -11,13 +11,14 @@ import {
 import { DeviceError, DeviceLostError } from "../../tensor/errors.ts";
 import { intervalsOf } from "../../tensor/plan.ts";
 import { fuse } from "./fusion/fuse.ts";
+import { merge } from "./fusion/merge.ts";
 import { capabilitiesOf, type GpuMachine, type GpuOptions, machineOf } from "./gpu.ts";
 import { decode, encode } from "./numbers.ts";
 import { type Gpu, gridOf } from "./kernel.ts";
 import { GpuHeap, type HeapUse, GpuTensorBuffer, paddedBytes } from "./memory.ts";
 import { type Encoded, Pipelines } from "./pipelines.ts";
 import { planSlots, type Slot } from "./slots.ts";
-import { type Dispatch, type Step, stepOf } from "./step.ts";
+import { type Dispatch, stepOf } from "./step.ts";
 import { placeUniforms, type UniformRange, UniformRing } from "./uniforms.ts";
 
 /** Dispatches of single calls that wait at most to be submitted together. */
@@ -158,10 +159,12 @@ export class WebGpuBackend implements Backend {
 
   compile({ calls, planned }: Plan): Executable & { readonly dispatches: readonly Dispatch[] } {
     this.#expectAlive();
-    const steps = (this.gpu.fuse ? fuse(calls, planned, this.gpu) : calls).map((call) =>
-      stepOf(call, this.gpu),
-    );
-    const { slots, arenaBytes, bytes } = this.#planOf(steps, planned);
+    const { gpu } = this;
+    const steps = (gpu.fuse ? fuse(calls, planned, gpu) : calls).map((call) => stepOf(call, gpu));
+    const scratch = steps.flatMap((step) => step.scratch);
+    const single = steps.flatMap((step) => step.dispatches);
+    const dispatches = gpu.fuse ? merge(single, gpu) : single;
+    const { slots, arenaBytes, bytes } = planOf(dispatches, planned, scratch);
     const memory = new Map<Slot, GPUBuffer>();
     try {
       for (const slot of new Set(slots.values())) memory.set(slot, this.#heap.allocate(slot.bytes));
@@ -176,7 +179,6 @@ export class WebGpuBackend implements Backend {
       outside.add(buffer as GpuTensorBuffer);
       return this.#memoryOf(buffer);
     };
-    const dispatches = steps.flatMap((step) => step.dispatches);
     const sets = dispatches.map(({ module }) => module.uniforms);
     const { buffer: uniforms, ranges } = placeUniforms(this.device, sets);
     const encoded = dispatches.map((dispatch, i) => this.#encode(dispatch, find, ranges[i]));
@@ -217,16 +219,6 @@ export class WebGpuBackend implements Backend {
     this.#pending = [];
     this.#failure ??= new DeviceError("webgpu: the device was disposed and then used again");
     this.device.destroy();
-  }
-
-  #planOf(steps: readonly Step[], planned: ReadonlySet<Buffer>) {
-    const scratch = new Set(steps.flatMap((step) => step.scratch));
-    const touched = steps.map(({ dispatches }) => dispatches.flatMap(({ buffers }) => buffers));
-    const slots = planSlots(intervalsOf(touched, new Set([...planned, ...scratch])));
-    const all = [...new Set(slots.values())];
-    const bytes = all.reduce((sum, slot) => sum + slot.bytes, 0);
-    const held = all.filter(({ tenants }) => tenants.some(({ buffer }) => planned.has(buffer)));
-    return { slots, bytes, arenaBytes: held.reduce((sum, slot) => sum + slot.bytes, 0) };
   }
 
   #encode(dispatch: Dispatch, find: (buffer: Buffer) => GPUBuffer, uniforms: UniformRange | null): Encoded {
@@ -276,6 +268,20 @@ export class WebGpuBackend implements Backend {
   #expectAlive(): void {
     if (this.#failure) throw this.#failure;
   }
+}
+
+/** Memory for what lives inside a program only, and how much of it is not scratch. */
+function planOf(
+  dispatches: readonly Dispatch[],
+  planned: ReadonlySet<Buffer>,
+  scratch: readonly Buffer[],
+): { slots: Map<Buffer, Slot>; bytes: number; arenaBytes: number } {
+  const touched = dispatches.map(({ buffers }) => buffers);
+  const slots = planSlots(intervalsOf(touched, new Set([...planned, ...scratch])));
+  const all = [...new Set(slots.values())];
+  const total = (some: readonly Slot[]) => some.reduce((sum, slot) => sum + slot.bytes, 0);
+  const held = all.filter(({ tenants }) => tenants.some(({ buffer }) => planned.has(buffer)));
+  return { slots, bytes: total(all), arenaBytes: total(held) };
 }
 
 function encodePass(encoder: GPUCommandEncoder, dispatches: readonly Encoded[]): void {

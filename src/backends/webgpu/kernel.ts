@@ -65,6 +65,8 @@ export interface Pass {
    * uniforms. So do not use the name of a dynamic size for anything else, and do not write its value into the text.
    */
   readonly code: string;
+  /** Whole numbers of this pass alone, uniforms: where a call goes in several passes of one pipeline. */
+  readonly numbers?: Sizes;
   /** WGSL `enable` extensions: f16, subgroups. With subgroups, `subgroupLane` and `subgroupSize` are there too. */
   readonly enable?: readonly string[];
   /** Bytes that it moves from and to slow memory. Default: each bound buffer once, an added gradient twice. */
@@ -133,11 +135,12 @@ export interface Module {
 
 /** The module of a pass: constants, bindings, its code, and the entry point `main` that calls `run`. */
 export function moduleOf(pass: Pass, { sizes, floats, dynamic, dtype }: ModuleContext): Module {
-  const { reads, writes, enable = [], workgroups, workgroupSize = 64 } = pass;
+  const { reads, writes, numbers = {}, enable = [], workgroups, workgroupSize = 64 } = pass;
   const words = new Set(pass.code.match(/[A-Za-z_]\w*/g));
-  const mentioned = Object.entries(sizes).filter(([name]) => words.has(name));
-  const uniforms = mentioned.filter(([name]) => dynamic.includes(name));
-  const constants = mentioned.filter(([name]) => !dynamic.includes(name));
+  const mentioned = Object.entries({ ...sizes, ...numbers }).filter(([name]) => words.has(name));
+  const isDynamic = (name: string) => name in numbers || dynamic.includes(name);
+  const uniforms = mentioned.filter(([name]) => isDynamic(name));
+  const constants = mentioned.filter(([name]) => !isDynamic(name));
   const bindings = [...reads, ...writes].map((binding, i) => {
     const name = nameOf(binding);
     const view = binding.split(":")[1]?.trim() ?? (dtype(name) === "f16" ? "u32" : dtype(name));

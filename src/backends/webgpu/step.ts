@@ -5,6 +5,7 @@ import {
   type KernelCall,
   type KernelSet,
   type Module,
+  type ModuleContext,
   moduleOf,
   nameOf,
   type Pass,
@@ -18,6 +19,7 @@ export interface Dispatch {
   /** "selectiveScan backward 2", for people. */
   readonly label: string;
   readonly pass: Pass;
+  readonly context: ModuleContext;
   readonly module: Module;
   /** In the order of the bindings. */
   readonly buffers: readonly Buffer[];
@@ -50,6 +52,12 @@ export function stepOf(call: Call, gpu: Gpu): Step {
     if (!buffer) throw new Error(`internal: ${call.op.name} ${call.pass} has no buffer called ${name}`);
     return buffer;
   };
+  const context: ModuleContext = {
+    sizes: call.sizes,
+    floats: set.floats ?? [],
+    dynamic: set.dynamic ?? [],
+    dtype: (name) => find(name).dtype,
+  };
   const many = schedule.passes.length > 1;
   return {
     scratch: [...scratch.values()],
@@ -59,12 +67,8 @@ export function stepOf(call: Call, gpu: Gpu): Step {
       return {
         label: `${call.op.name} ${call.pass}${many ? ` ${i + 1}` : ""}`,
         pass,
-        module: moduleOf(pass, {
-          sizes: call.sizes,
-          floats: set.floats ?? [],
-          dynamic: set.dynamic ?? [],
-          dtype: (name) => find(name).dtype,
-        }),
+        context,
+        module: moduleOf(pass, context),
         buffers,
         bytes: pass.bytes ?? boundBytes(call, pass, find),
         operations: pass.operations ?? 0,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { WebGpuBackend } from "../../../src/backends/webgpu/backend.ts";
+import { workgroupBytes } from "../../../src/backends/webgpu/fusion/merge.ts";
 import type { GpuOptions } from "../../../src/backends/webgpu/gpu.ts";
 import {
   carryState,
@@ -142,10 +143,45 @@ test("what somebody else reads is computed on its own", async () => {
       const e = exp(u);
       return [neg(e), silu(e)];
     }),
-    ["exp forward", "neg forward", "silu forward"],
+    ["exp forward", "neg forward + silu forward"],
   );
   const program = capture(device, () => neg(exp(silu(u))));
   program.run();
   const expected = [1, 2, 3, 4].map((x) => -Math.exp(x / (1 + Math.exp(-x))));
   assertNear("−exp(silu(u))", await program.result.read(), Float64Array.from(expected), 1e-6);
+});
+
+test("dispatches that need nothing of each other are one, and compute what they compute alone", async () => {
+  const [merging, alone] = [await gpu(), await gpu({ fuse: false })];
+  const several = (device: Device) => {
+    const source = randomParameters(device, 5);
+    const [a, b] = ["a", "b"].map((name) => source(name, [3, 70], fanIn(1)));
+    const gain = source("gain", [70], fanIn(1));
+    return () => {
+      const [x, y] = [rmsNorm(a, gain), rmsNorm(b, gain)];
+      return [silu(x), exp(y), add(x, y)];
+    };
+  };
+  assert.deepEqual(dispatchesOf(merging, several(merging)), [
+    "rmsNorm forward + rmsNorm forward",
+    "silu forward + exp forward + add forward",
+  ]);
+  assert.equal(dispatchesOf(alone, several(alone)).length, 5);
+  const results = await Promise.all(
+    [merging, alone].map((device) => {
+      const program = capture(device, several(device));
+      program.run();
+      return Promise.all(program.result.map((tensor) => tensor.read()));
+    }),
+  );
+  assert.deepEqual(results[0], results[1]);
+});
+
+test("what a dispatch may hold in workgroup memory is read off its code", () => {
+  const code = `
+var<workgroup> a: array<f32, 64>; var<workgroup> b: array<array<vec4f, 17>, 16u>;
+var<workgroup> c: atomic<u32>; var<workgroup> d: vec3<f32>;`;
+  assert.equal(workgroupBytes(code), 256 + 16 * 17 * 16 + 4 + 16);
+  assert.equal(workgroupBytes("var<workgroup> a: array<f32, dModel>;"), Infinity);
+  assert.equal(workgroupBytes("fn run() {}"), 0);
 });

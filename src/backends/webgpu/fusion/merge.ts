@@ -1,0 +1,170 @@
+import type { Buffer } from "../../../tensor/backend.ts";
+import type { Sizes } from "../../../tensor/op.ts";
+import { type Gpu, type ModuleContext, moduleOf, nameOf, type Pass } from "../kernel.ts";
+import type { Dispatch } from "../step.ts";
+
+/** How far back a dispatch may move to run beside another. Memory is planned afterwards, so further is dearer. */
+const reach = 12;
+
+/**
+ * Lets dispatches that need nothing of each other run side by side, as one: their workgroups share the GPU, and nobody
+ * waits for the last of one before the first of the next. A dispatch joins the nearest earlier one that has room for its
+ * buffers and its workgroup memory, if nothing in between stands in its way.
+ */
+export function merge(dispatches: readonly Dispatch[], gpu: Gpu): Dispatch[] {
+  const groups: Dispatch[][] = [];
+  for (const dispatch of dispatches) {
+    let joined: Dispatch[] | null = null;
+    for (let i = groups.length - 1; i >= Math.max(0, groups.length - reach); i--) {
+      const group = groups[i];
+      if (group.some((other) => conflict(other, dispatch))) break;
+      if (fits([...group, dispatch], gpu)) {
+        joined = group;
+        break;
+      }
+    }
+    if (joined) joined.push(dispatch);
+    else groups.push([dispatch]);
+  }
+  return groups.map((group) => (group.length === 1 ? group[0] : sideBySide(group)));
+}
+
+/** The buffers that a dispatch writes. */
+function writesOf({ pass, buffers }: Dispatch): readonly Buffer[] {
+  return buffers.slice(pass.reads.length);
+}
+
+function conflict(a: Dispatch, b: Dispatch): boolean {
+  const [inA, inB] = [writesOf(a), writesOf(b)];
+  return inA.some((buffer) => b.buffers.includes(buffer)) || inB.some((buffer) => a.buffers.includes(buffer));
+}
+
+function fits(group: readonly Dispatch[], gpu: Gpu): boolean {
+  const size = ({ pass }: Dispatch) => pass.workgroupSize ?? 64;
+  if (group.some((dispatch) => size(dispatch) !== size(group[0]))) return false;
+  const uniforms = group.reduce((sum, { module }) => sum + module.uniforms.length, 0);
+  if (uniforms > 48) return false;
+  if (bindingsOf(group).length > gpu.storageBuffers) return false;
+  const memory = group.reduce((sum, { pass }) => sum + workgroupBytes(pass.code), 0);
+  return memory === 0 || memory <= gpu.workgroupBytes;
+}
+
+/** A binding of the whole, and what it is called in each part. */
+interface Shared {
+  readonly buffer: Buffer;
+  readonly view: string;
+  readonly written: boolean;
+  readonly name: string;
+}
+
+/** Each buffer once, unless it is seen in different ways. */
+function bindingsOf(group: readonly Dispatch[]): Shared[] {
+  const shared: Shared[] = [];
+  for (const [part, { pass, buffers }] of group.entries()) {
+    for (const [i, binding] of [...pass.reads, ...pass.writes].entries()) {
+      const view = binding.split(":")[1]?.trim() ?? "";
+      const known = shared.some((other) => other.buffer === buffers[i] && other.view === view);
+      if (known) continue;
+      const written = i >= pass.reads.length;
+      shared.push({ buffer: buffers[i], view, written, name: `${nameOf(binding)}_${part}` });
+    }
+  }
+  return [...shared.filter(({ written }) => !written), ...shared.filter(({ written }) => written)];
+}
+
+function sideBySide(group: readonly Dispatch[]): Dispatch {
+  const shared = bindingsOf(group);
+  const subgroups = group.some(({ pass }) => pass.enable?.includes("subgroups"));
+  const sizes: Record<string, number> = {};
+  const floats: string[] = [];
+  const dynamic: string[] = [];
+  const codes: string[] = [];
+  const calls: string[] = [];
+  let start = 0;
+  for (const [part, dispatch] of group.entries()) {
+    const { pass, buffers, context } = dispatch;
+    const own = (name: string) => `${name}_${part}`;
+    const names = new Map(declared(pass.code).map((name) => [name, own(name)]));
+    const given: Sizes = { ...context.sizes, ...pass.numbers };
+    for (const [name, value] of Object.entries(given)) {
+      names.set(name, own(name));
+      sizes[own(name)] = value;
+      if (context.floats.includes(name)) floats.push(own(name));
+      if (context.dynamic.includes(name) || name in (pass.numbers ?? {})) dynamic.push(own(name));
+    }
+    for (const [i, binding] of [...pass.reads, ...pass.writes].entries()) {
+      const view = binding.split(":")[1]?.trim() ?? "";
+      const found = shared.find((other) => other.buffer === buffers[i] && other.view === view);
+      names.set(nameOf(binding), found!.name); // bindingsOf has every binding of every part
+    }
+    codes.push(pass.code.replace(/(?<![\w.])[A-Za-z_]\w*/g, (word) => names.get(word) ?? word));
+    // Where a part begins is a number of the call: a longer sequence has more workgroups in the same pipeline.
+    if (start > 0) {
+      sizes[`start_${part}`] = start;
+      dynamic.push(`start_${part}`);
+    }
+    const more = pass.enable?.includes("subgroups") ? ", subgroupLane, subgroupSize" : "";
+    const call = `run_${part}(group${start > 0 ? ` - start_${part}` : ""}, lane${more});`;
+    calls.push(start > 0 ? `if (group >= start_${part}) { ${call} return; }` : call);
+    start += pass.workgroups;
+  }
+  const named = (written: boolean) =>
+    shared
+      .filter((binding) => binding.written === written)
+      .map(({ name, view }) => (view ? `${name}: ${view}` : name));
+  const pass: Pass = {
+    reads: named(false),
+    writes: named(true),
+    workgroups: start,
+    workgroupSize: group[0].pass.workgroupSize ?? 64,
+    enable: [...new Set(group.flatMap((dispatch) => dispatch.pass.enable ?? []))],
+    code: [
+      ...codes,
+      `fn run(group: u32, lane: u32${subgroups ? ", subgroupLane: u32, subgroupSize: u32" : ""}) {`,
+      ...calls.reverse().map((call) => `  ${call}`),
+      "}",
+    ].join("\n"),
+  };
+  const context: ModuleContext = {
+    sizes,
+    floats,
+    dynamic,
+    dtype: (name) => shared.find((binding) => binding.name === name)!.buffer.dtype, // every name is one of these
+  };
+  return {
+    label: group.map(({ label }) => label).join(" + "),
+    pass,
+    context,
+    module: moduleOf(pass, context),
+    buffers: shared.map(({ buffer }) => buffer),
+    bytes: group.reduce((sum, { bytes }) => sum + bytes, 0),
+    operations: group.reduce((sum, { operations }) => sum + operations, 0),
+  };
+}
+
+/** What a text of WGSL declares at its top level, and some of what it declares inside: renaming that does no harm. */
+function declared(code: string): string[] {
+  const plain = [...code.matchAll(/\b(?:fn|const|struct|alias)\s+(\w+)/g)];
+  const variables = [...code.matchAll(/\bvar<(?:workgroup|private)[^>]*>\s+(\w+)/g)];
+  return [...plain, ...variables].map(([, name]) => name);
+}
+
+/** Bytes of workgroup memory that a text of WGSL declares; infinite where its sizes are not written as numbers. */
+export function workgroupBytes(code: string): number {
+  return [...code.matchAll(/\bvar<workgroup>\s+\w+\s*:\s*([^;]+);/g)].reduce(
+    (sum, [, type]) => sum + typeBytes(type.replaceAll(/\s/g, "")),
+    0,
+  );
+}
+
+const scalarBytes: Readonly<Record<string, number>> = { f32: 4, u32: 4, i32: 4, f16: 2, bool: 4 };
+
+function typeBytes(type: string): number {
+  if (type in scalarBytes) return scalarBytes[type];
+  const atomic = /^atomic<(\w+)>$/.exec(type);
+  if (atomic) return typeBytes(atomic[1]);
+  const vector = /^vec([234])(?:<(\w+)>|([fuih]))$/.exec(type);
+  if (vector) return (vector[1] === "2" ? 2 : 4) * (vector[3] === "h" || vector[2] === "f16" ? 2 : 4);
+  const array = /^array<(.+),(\d+)u?>$/.exec(type);
+  return array ? typeBytes(array[1]) * Number(array[2]) : Infinity;
+}
