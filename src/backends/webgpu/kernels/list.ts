@@ -5,7 +5,11 @@ import { project } from "./project.ts";
 import { diagonalDiscretize } from "./diagonalDiscretize.ts";
 import { diagonalFilter } from "./diagonalFilter.ts";
 import { convStep, selectiveStep } from "./selectiveStep.ts";
+import { adamw } from "./adamw.ts";
 import { arithmeticSets } from "./arithmetic.ts";
+import { dropout } from "./dropout.ts";
+import { clipFactor, sumOfSquares } from "./gradientNorm.ts";
+import { layerNorm } from "./layerNorm.ts";
 import { reduceSets } from "./reduce.ts";
 import { reshapeSets } from "./reshape.ts";
 import { rmsNorm } from "./rmsNorm.ts";
@@ -26,4 +30,9 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   convStep,
   project,
   selectiveStep,
+  layerNorm,
+  dropout,
+  adamw,
+  sumOfSquares,
+  clipFactor,
 };

@@ -1,0 +1,4 @@
+/** See norm.ts. */
+import { norm } from "./norm.ts";
+
+export const layerNorm = norm(true);
