@@ -16,6 +16,8 @@ import { Device } from "./tensor/device.ts";
 import { DeviceError, UsageError } from "./tensor/errors.ts";
 
 export * from "./index.ts";
+export type { GpuExecutable } from "./backends/webgpu/backend.ts";
+export type { Dispatch as GpuDispatch } from "./backends/webgpu/step.ts";
 export { diskFiles } from "./checkpoint/diskFiles.ts";
 
 /** The devices of Node: those that are tried when none is asked for, fastest first, then the one that must be asked for. */

@@ -62,6 +62,8 @@ export interface Backend {
   read(buffer: Buffer): Promise<Numbers>;
   run(call: Call): void;
   compile(plan: Plan): Executable;
+  /** Resolves once all calls made so far are done. Left out where they always are. */
+  settle?(): Promise<void>;
   /** Gives back threads and memory. Tensors of the device are unusable afterwards. */
   dispose(): Promise<void>;
 }

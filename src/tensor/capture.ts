@@ -9,6 +9,8 @@ export interface Program<Result> {
   /** What the function returned. Each run() writes new numbers into these same tensors. */
   readonly result: Result;
   readonly calls: readonly Call[];
+  /** What the device made of them. */
+  readonly executable: Executable;
   /** Bytes of what lives only inside a run (after planning), and what it would be if nothing were reused. */
   readonly arenaBytes: number;
   readonly unplannedBytes: number;
@@ -42,6 +44,7 @@ export function capture<Result>(device: Device, fn: () => Result): Program<Resul
     return {
       result,
       calls,
+      executable,
       arenaBytes: executable.arenaBytes,
       unplannedBytes: unplannedBytes(lifetimes(calls, recording.buffers)),
       bytes: held.reduce((sum, buffer) => sum + bytesOf(buffer), executable.bytes),

@@ -16,10 +16,20 @@ import { capabilitiesOf, type GpuMachine, type GpuOptions, machineOf } from "./g
 import { decode, encode } from "./numbers.ts";
 import { type Gpu, gridOf } from "./kernel.ts";
 import { GpuHeap, type HeapUse, GpuTensorBuffer, paddedBytes } from "./memory.ts";
+import { encodePass, timeDispatches } from "./pass.ts";
 import { type Encoded, Pipelines } from "./pipelines.ts";
 import { planSlots, type Slot } from "./slots.ts";
 import { type Dispatch, stepOf } from "./step.ts";
 import { placeUniforms, type UniformRange, UniformRing } from "./uniforms.ts";
+
+/** A program on the GPU. */
+export interface GpuExecutable extends Executable {
+  readonly dispatches: readonly Dispatch[];
+  /** Runs that often, in one submission. */
+  repeat(times: number): void;
+  /** Runs once, each dispatch in a pass of its own: how long each took, in seconds. Null where the GPU has no clock. */
+  profile(): Promise<number[] | null>;
+}
 
 /** Dispatches of single calls that wait at most to be submitted together. */
 const mostPending = 64;
@@ -157,7 +167,14 @@ export class WebGpuBackend implements Backend {
     this.#release([...scratch.values()]);
   }
 
-  compile({ calls, planned }: Plan): Executable & { readonly dispatches: readonly Dispatch[] } {
+  async settle(): Promise<void> {
+    this.#expectAlive();
+    this.#submit();
+    await this.device.queue.onSubmittedWorkDone();
+    this.#expectAlive();
+  }
+
+  compile({ calls, planned }: Plan): GpuExecutable {
     this.#expectAlive();
     const { gpu } = this;
     const steps = (gpu.fuse ? fuse(calls, planned, gpu) : calls).map((call) => stepOf(call, gpu));
@@ -185,18 +202,24 @@ export class WebGpuBackend implements Backend {
     for (const buffer of outside) buffer.holders++;
     const token = {};
     let freed = false;
+    const repeat = (times: number) => {
+      if (freed) throw new DeviceError("webgpu: the program was freed and then run again");
+      this.#expectAlive();
+      const encoder = this.device.createCommandEncoder();
+      this.#encodePending(encoder);
+      encodePass(encoder, encoded, times);
+      this.device.queue.submit([encoder.finish()]);
+    };
     const executable = {
       bytes,
       arenaBytes,
       dispatches,
       outside, // bound by their memory only: without this reference they could be collected
-      run: () => {
-        if (freed) throw new DeviceError("webgpu: the program was freed and then run again");
-        this.#expectAlive();
-        const encoder = this.device.createCommandEncoder();
-        this.#encodePending(encoder);
-        encodePass(encoder, encoded);
-        this.device.queue.submit([encoder.finish()]);
+      run: () => repeat(1),
+      repeat,
+      profile: async () => {
+        await this.settle();
+        return timeDispatches(this.device, encoded);
       },
       free: () => {
         if (freed) return;
@@ -282,18 +305,6 @@ function planOf(
   const total = (some: readonly Slot[]) => some.reduce((sum, slot) => sum + slot.bytes, 0);
   const held = all.filter(({ tenants }) => tenants.some(({ buffer }) => planned.has(buffer)));
   return { slots, bytes: total(all), arenaBytes: total(held) };
-}
-
-function encodePass(encoder: GPUCommandEncoder, dispatches: readonly Encoded[]): void {
-  const pass = encoder.beginComputePass();
-  let current: GPUComputePipeline | null = null;
-  for (const { pipeline, bindings, columns, rows } of dispatches) {
-    if (pipeline !== current) pass.setPipeline(pipeline);
-    current = pipeline;
-    pass.setBindGroup(0, bindings);
-    pass.dispatchWorkgroups(columns, rows);
-  }
-  pass.end();
 }
 
 function delay(milliseconds: number): Promise<void> {

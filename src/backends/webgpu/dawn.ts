@@ -7,9 +7,11 @@ let dawn: GPU | undefined;
 /** The GPU in Node. @throws DeviceError that says what is missing: the package, the Vulkan loader, or a driver. */
 export async function openDawn(options: GpuOptions): Promise<GPUDevice> {
   const flags = process.env.STATEWISE_DAWN?.split(" ") ?? [];
+  // Browsers blur the GPU's clock for the sake of privacy; nothing here is to be kept from its user.
+  const precise = flags.length > 0 ? flags : ["disable-dawn-features=timestamp_quantization"];
   const load = dawn ? undefined : await loadPackage();
   if (process.platform === "linux" && flags.length === 0) expectVulkan();
-  dawn ??= load!(flags); // loaded where there is no Dawn yet
+  dawn ??= load!(precise); // loaded where there is no Dawn yet
   const advice =
     process.platform === "linux"
       ? "no Vulkan driver here offers a GPU. Install the driver of the GPU (vulkaninfo --summary lists those that are " +

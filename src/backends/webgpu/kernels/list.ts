@@ -4,6 +4,8 @@ import { chain } from "./chain.ts";
 import { project } from "./project.ts";
 import { diagonalDiscretize } from "./diagonalDiscretize.ts";
 import { diagonalFilter } from "./diagonalFilter.ts";
+import { copyProbe, fmaProbe, readProbe } from "./probe.ts";
+import { rmsNorm } from "./rmsNorm.ts";
 import { convStep, selectiveStep } from "./selectiveStep.ts";
 import { adamw } from "./adamw.ts";
 import { arithmeticSets } from "./arithmetic.ts";
@@ -24,6 +26,9 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   transpose,
   diagonalDiscretize,
   diagonalFilter,
+  copyProbe,
+  fmaProbe,
+  readProbe,
   rmsNorm,
   // What stands for several ops inside of a program: fusion/fusedOps.ts.
   chain,

@@ -1,0 +1,67 @@
+import type { Encoded } from "./pipelines.ts";
+
+/** GPUBufferUsage, which is a global in browsers only. */
+const MAP_READ = 0x1;
+const COPY_SRC = 0x4;
+const COPY_DST = 0x8;
+const QUERY_RESOLVE = 0x200;
+
+/** One compute pass of all dispatches, that often. */
+export function encodePass(
+  encoder: GPUCommandEncoder,
+  dispatches: readonly Encoded[],
+  times = 1,
+  timestampWrites?: GPUComputePassTimestampWrites,
+): void {
+  const pass = encoder.beginComputePass(timestampWrites && { timestampWrites });
+  let current: GPUComputePipeline | null = null;
+  for (let i = 0; i < times; i++) {
+    for (const { pipeline, bindings, columns, rows } of dispatches) {
+      if (pipeline !== current) pass.setPipeline(pipeline);
+      current = pipeline;
+      pass.setBindGroup(0, bindings);
+      pass.dispatchWorkgroups(columns, rows);
+    }
+  }
+  pass.end();
+}
+
+/** Dispatches whose times one query set holds: a device has sets of 4096 numbers. */
+const mostTimed = 2048;
+
+/** Runs the dispatches, each in a pass of its own, and returns how long each took, in seconds; null without a clock. */
+export async function timeDispatches(
+  device: GPUDevice,
+  dispatches: readonly Encoded[],
+): Promise<number[] | null> {
+  if (!device.features.has("timestamp-query")) return null;
+  const seconds: number[] = [];
+  for (let at = 0; at < dispatches.length; at += mostTimed) {
+    seconds.push(...(await timeSome(device, dispatches.slice(at, at + mostTimed))));
+  }
+  return seconds;
+}
+
+async function timeSome(device: GPUDevice, dispatches: readonly Encoded[]): Promise<number[]> {
+  const count = 2 * dispatches.length;
+  const querySet = device.createQuerySet({ type: "timestamp", count });
+  const resolved = device.createBuffer({ size: 8 * count, usage: QUERY_RESOLVE | COPY_SRC });
+  const staging = device.createBuffer({ size: 8 * count, usage: MAP_READ | COPY_DST });
+  const encoder = device.createCommandEncoder();
+  for (const [i, dispatch] of dispatches.entries()) {
+    encodePass(encoder, [dispatch], 1, {
+      querySet,
+      beginningOfPassWriteIndex: 2 * i,
+      endOfPassWriteIndex: 2 * i + 1,
+    });
+  }
+  encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
+  encoder.copyBufferToBuffer(resolved, 0, staging, 0, 8 * count);
+  device.queue.submit([encoder.finish()]);
+  await staging.mapAsync(1); // GPUMapMode.READ
+  const times = new BigUint64Array(staging.getMappedRange());
+  const seconds = dispatches.map((_, i) => Number(times[2 * i + 1] - times[2 * i]) / 1e9);
+  querySet.destroy();
+  for (const buffer of [resolved, staging]) buffer.destroy();
+  return seconds;
+}
