@@ -79,14 +79,16 @@ export function describeDevice(device: Device): string {
   return `${threads} thread${threads === 1 ? "" : "s"}, ${vectors[lanes] ?? "vectors"} (${lanes} floats at a time)`;
 }
 
-interface GpuMachine {
+/** What the backend says of a GPU. */
+export interface GpuMachine {
   readonly adapter: string;
   readonly software: boolean;
   readonly subgroups: { readonly least: number; readonly most: number } | null;
   readonly f16: boolean;
 }
 
-function gpuOf({ backend }: Device): GpuMachine | null {
+/** Null for a CPU device. */
+export function gpuOf({ backend }: Device): GpuMachine | null {
   return backend.name === "webgpu" && "machine" in backend ? (backend.machine as GpuMachine) : null;
 }
 

@@ -1,5 +1,5 @@
 import { attention as attend, capture, type Device, gradients } from "../../node.ts";
-import { type Case, runCases } from "./cases.ts";
+import { type Case, replays, runCases } from "./cases.ts";
 import { productCase } from "./gemm.ts";
 import { uniform } from "./inputs.ts";
 import type { Topic } from "./topic.ts";
@@ -58,7 +58,7 @@ function sequenceCase(device: Device, size: Size, product: Case, backward: boole
     flops,
     work: { amount: flops / 1e9, unit: "GFLOP" },
     against: product,
-    run: () => program.run(),
+    ...replays(program),
     details: () => ({ programBytes: program.bytes }),
     free() {
       for (const part of [program, q, k, v]) part.free();
@@ -76,7 +76,7 @@ function queryCase(device: Device, size: Size): Case {
     bytes,
     flops: 4 * size.batch * size.heads * size.headDim * size.length,
     work: { amount: bytes / 1e9, unit: "GB" },
-    run: () => program.run(),
+    ...replays(program),
     free() {
       for (const part of [program, q, k, v]) part.free();
     },

@@ -1,4 +1,5 @@
-import type { Tensor } from "../../node.ts";
+import type { GpuExecutable, Program } from "../../node.ts";
+import { gpuExecutableOf, gpuLimits } from "./gpuLimits.ts";
 import { interleave, type Pace, type Samples } from "./measure.ts";
 import { fmaCase, readBuffer, readCase } from "./probes.ts";
 import type { BenchContext, BenchLine, LimitKind } from "./topic.ts";
@@ -16,30 +17,59 @@ export interface Case {
   readonly against?: Case;
   /** Does it once; a promise is waited for. */
   run(): unknown;
+  /** Begins that many runs at once, on the GPU. */
+  repeat?(times: number): void;
+  /** The programs of one run on the GPU: the bytes and operations that their kernels declare are its limit there. */
+  readonly executables?: readonly GpuExecutable[];
   /** More numbers for the line, asked for after the last run. */
   details?(samples: ReadonlyMap<Case, Samples>): Record<string, number>;
   free(): void;
 }
 
+/** A case that replays a program. */
+export function replays({
+  run,
+  executable,
+}: Pick<Program<unknown>, "run" | "executable">): Pick<Case, "run" | "repeat" | "executables"> {
+  const gpu = gpuExecutableOf(executable);
+  return { run, ...(gpu && { repeat: (times) => gpu.repeat(times), executables: [gpu] }) };
+}
+
 /** Above this, reading is no slower: no cache is as large. */
 const mostProbed = 2 ** 29;
 
+/** Ceilings that are measured with the cases. */
+export interface Limits {
+  /** The probes. */
+  readonly cases: readonly Case[];
+  /** The shortest time that a case could take. */
+  limitOf(subject: Case, secondsOf: (subject: Case) => number): Limit;
+  free(): void;
+}
+
 /**
- * Measures the cases and their limits by turns and reports a line for each case, in order. The limits of a case are
- * the time to read as many bytes as it must move, from a buffer of that size, in the faster of two ways, and the time
- * of its flops at the rate of the FMA units; the longer one counts. The plain device has no limits: its loops keep neither memory nor FMA
- * units busy.
+ * Measures the cases and their limits by turns and reports a line for each case, in order. The limits of a case on a
+ * CPU device are the time to read as many bytes as it must move, from a buffer of that size, in the faster of two ways,
+ * and the time of its flops at the rate of the FMA units; the longer one counts. Those of the GPU: gpuLimits.ts. The
+ * plain device has no limits: its loops keep neither memory nor FMA units busy.
  */
 export async function runCases(topic: string, context: BenchContext, cases: readonly Case[]): Promise<void> {
-  const limits = context.device.name === "plain" ? null : probeLimits(context, cases);
+  const limits = limitsFor(context, cases);
+  const all = [...cases, ...(limits?.cases ?? [])];
   try {
-    const samples = await interleave([...cases, ...(limits?.cases ?? [])], paceOf(context));
+    const samples = await interleave(all, paceOf(context));
     for (const subject of cases) context.report(lineOf(topic, context, subject, samples, limits));
   } finally {
-    for (const subject of [...cases, ...(limits?.cases ?? [])]) subject.free();
-    limits?.buffer.free();
+    for (const subject of cases) subject.free();
+    limits?.free();
     context.progress("");
   }
+}
+
+function limitsFor(context: BenchContext, cases: readonly Case[]): Limits | null {
+  const { name } = context.device;
+  if (name === "plain") return null;
+  return name === "webgpu" ? gpuLimits(context) : cpuLimits(context, cases);
 }
 
 /** How long to measure: a few seconds a topic, or next to nothing. */
@@ -51,18 +81,12 @@ export function paceOf({ quick, device, progress }: BenchContext): Pace {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1000;
   };
-  return { ...(quick ? brief : full), now: () => performance.now(), busy, progress };
+  const { backend } = device;
+  const settle = backend.settle && { settle: () => backend.settle!() }; // as just seen
+  return { ...(quick ? brief : full), now: () => performance.now(), busy, progress, ...settle };
 }
 
-interface Limits {
-  readonly buffer: Tensor;
-  /** For each size, the ways to read as much: the fastest counts. */
-  readonly reads: ReadonlyMap<number, readonly Case[]>;
-  readonly fma: Case;
-  readonly cases: readonly Case[];
-}
-
-function probeLimits({ device, threads, quick }: BenchContext, cases: readonly Case[]): Limits {
+function cpuLimits({ device, threads, quick }: BenchContext, cases: readonly Case[]): Limits {
   const sizes = new Set(cases.map(probedBytes));
   const buffer = readBuffer(device, Math.max(...sizes));
   const reads = new Map(
@@ -71,8 +95,16 @@ function probeLimits({ device, threads, quick }: BenchContext, cases: readonly C
       [readCase(buffer, bytes, threads, 1), readCase(buffer, bytes, threads, 4)],
     ]),
   );
-  const fma = fmaCase(device, threads, quick ? 64 : 4096);
-  return { buffer, reads, fma, cases: [...[...reads.values()].flat(), fma] };
+  const fma = fmaCase(device, 64 * threads, quick ? 64 : 4096);
+  const probes = [...[...reads.values()].flat(), fma];
+  return {
+    cases: probes,
+    limitOf: (subject, secondsOf) => limitOf(subject, reads.get(probedBytes(subject))!, fma, secondsOf), // made for each case
+    free() {
+      for (const probe of probes) probe.free();
+      buffer.free();
+    },
+  };
 }
 
 function probedBytes({ bytes }: Case): number {
@@ -80,15 +112,20 @@ function probedBytes({ bytes }: Case): number {
 }
 
 /** The shortest time that a limit allows. */
-interface Limit {
+export interface Limit {
   readonly kind: LimitKind;
   readonly seconds: number;
   /** The measured rates behind it. */
   readonly details: Readonly<Record<string, number>>;
 }
 
-function limitOf(subject: Case, { reads, fma }: Limits, secondsOf: (subject: Case) => number): Limit {
-  const ways = reads.get(probedBytes(subject))!; // made for each case
+/** `ways` are those to read as much, of which the fastest counts. */
+function limitOf(
+  subject: Case,
+  ways: readonly Case[],
+  fma: Case,
+  secondsOf: (subject: Case) => number,
+): Limit {
   const readRate = Math.max(...ways.map((read) => read.bytes / secondsOf(read)));
   const fmaRate = fma.flops / secondsOf(fma);
   const details = { readGBs: readRate / 1e9, fmaGFLOPs: fmaRate / 1e9 };
@@ -117,8 +154,8 @@ export function lineOf(
 ): BenchLine {
   const { bytes, flops, work } = subject;
   const own = samples.get(subject)!; // every case was measured, as were the probes
-  const limit = limits && limitOf(subject, limits, (any) => samples.get(any)!.medianMs / 1000);
-  const best = limits && limitOf(subject, limits, (any) => samples.get(any)!.minMs / 1000);
+  const limit = limits && limits.limitOf(subject, (any) => samples.get(any)!.medianMs / 1000);
+  const best = limits && limits.limitOf(subject, (any) => samples.get(any)!.minMs / 1000);
   return {
     topic,
     case: subject.name,

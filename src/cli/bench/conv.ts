@@ -1,5 +1,5 @@
 import { capture, causalConv1d, type Device, gradients } from "../../node.ts";
-import { type Case, runCases } from "./cases.ts";
+import { type Case, replays, runCases } from "./cases.ts";
 import { uniform } from "./inputs.ts";
 import type { Topic } from "./topic.ts";
 
@@ -50,7 +50,7 @@ function convCase(device: Device, { batch, length, channels }: Size, backward: b
     bytes,
     flops: 2 * elements * (backward ? 2 * (dConv + 14) + 2 * dConv : dConv + 14),
     work: { amount: bytes / 1e9, unit: "GB" },
-    run: () => program.run(),
+    ...replays(program),
     free() {
       for (const part of [program, u, weight, bias]) part.free();
     },

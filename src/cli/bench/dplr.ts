@@ -1,5 +1,5 @@
 import { capture, type Device, dplrFilter, dplrScan, gradients, type Tensor } from "../../node.ts";
-import type { Case } from "./cases.ts";
+import { type Case, replays } from "./cases.ts";
 import { uniform } from "./inputs.ts";
 
 interface Size {
@@ -64,7 +64,7 @@ function filterCase(device: Device, size: Size, backward: boolean): Case {
     bytes: 4 * channels * ((backward ? 2 : 1) * length + (backward ? 2 : 1) * (6 + 2 * rank) * n),
     flops: 2 * terms * perTerm + transforms * (backward ? 2 : 1),
     work: { amount: terms / 1e9, unit: "G terms" },
-    run: () => program.run(),
+    ...replays(program),
     free() {
       for (const part of [program, ...inputs]) part.free();
     },
@@ -83,7 +83,7 @@ function scanCase(device: Device, size: Size): Case {
     bytes: 4 * 2 * steps,
     flops: 2 * (8 + 4 * rank) * steps * n,
     work: { amount: (steps * n) / 1e9, unit: "G terms" },
-    run: () => program.run(),
+    ...replays(program),
     free() {
       for (const part of [program, ...inputs]) part.free();
     },

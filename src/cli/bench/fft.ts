@@ -1,5 +1,5 @@
 import { capture, type Device, fftConv, gradients } from "../../node.ts";
-import { type Case, runCases } from "./cases.ts";
+import { type Case, replays, runCases } from "./cases.ts";
 import { convolutionFlops } from "./cost.ts";
 import { uniform } from "./inputs.ts";
 import type { Topic } from "./topic.ts";
@@ -48,7 +48,7 @@ function convolutionCase(device: Device, { batch, length, channels }: Size, back
     bytes: 4 * floats,
     flops: cost("forward") + (backward ? cost("backward") : 0),
     work: { amount: elements / 1e6, unit: "M elements" },
-    run: () => program.run(),
+    ...replays(program),
     free() {
       for (const part of [program, ...inputs]) part.free();
     },

@@ -1,5 +1,5 @@
 import { capture, type Device, diagonalFilter, diagonalScan, gradients } from "../../node.ts";
-import { type Case, runCases } from "./cases.ts";
+import { type Case, replays, runCases } from "./cases.ts";
 import { dplrCases } from "./dplr.ts";
 import { uniform } from "./inputs.ts";
 import type { Topic } from "./topic.ts";
@@ -56,7 +56,7 @@ function filterCase(device: Device, size: Size, backward: boolean): Case {
     bytes: 4 * size.channels * ((backward ? 2 : 1) * size.length + (backward ? 12 : 6) * size.n),
     flops: 2 * terms * (backward ? 6 : 2),
     work: { amount: terms / 1e9, unit: "G terms" },
-    run: () => program.run(),
+    ...replays(program),
     free() {
       for (const part of [program, ...inputs]) part.free();
     },
@@ -74,7 +74,7 @@ function scanCase(device: Device, size: Size): Case {
     bytes: 4 * 2 * steps,
     flops: 2 * 8 * steps * size.n,
     work: { amount: (steps * size.n) / 1e9, unit: "G terms" },
-    run: () => program.run(),
+    ...replays(program),
     free() {
       for (const part of [program, ...inputs]) part.free();
     },

@@ -1,5 +1,5 @@
 import { capture, type Device, matmul } from "../../node.ts";
-import { type Case, runCases } from "./cases.ts";
+import { type Case, replays, runCases } from "./cases.ts";
 import { uniform } from "./inputs.ts";
 import type { Topic } from "./topic.ts";
 
@@ -47,7 +47,7 @@ export function productCase(device: Device, { rows, columns, inner, transposed }
     bytes: 4 * (rows * inner + inner * columns + rows * columns),
     flops,
     work: { amount: flops / 1e9, unit: "GFLOP" },
-    run: () => program.run(),
+    ...replays(program),
     free() {
       for (const part of [program, a, b]) part.free();
     },

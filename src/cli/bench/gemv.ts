@@ -1,5 +1,5 @@
 import { capture, type Device, matmul } from "../../node.ts";
-import { type Case, runCases } from "./cases.ts";
+import { type Case, replays, runCases } from "./cases.ts";
 import { uniform } from "./inputs.ts";
 import type { Topic } from "./topic.ts";
 
@@ -36,7 +36,7 @@ function rowCase(device: Device, inner: number, columns: number): Case {
     bytes,
     flops: 2 * inner * columns,
     work: { amount: bytes / 1e9, unit: "GB" },
-    run: () => program.run(),
+    ...replays(program),
     free() {
       for (const part of [program, a, b]) part.free();
     },

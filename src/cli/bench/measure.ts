@@ -2,6 +2,8 @@
 export interface Runnable {
   readonly name: string;
   run(): unknown;
+  /** Begins that many runs at once, for a device that `settle`s. */
+  repeat?(times: number): void;
 }
 
 /** The times of one case. */
@@ -29,7 +31,16 @@ export interface Pace {
   /** Milliseconds that all threads of the process together have computed for. */
   busy(): number;
   progress(text: string): void;
+  /**
+   * Resolves when the device has done all it was told, if it works while the program goes on. What such a device can
+   * repeat is timed many runs at a time, so that the telling and the waiting do not count.
+   */
+  settle?(): Promise<void>;
 }
+
+/** Runs that are timed together take at least this long. */
+const burstMs = 20;
+const mostTogether = 1024;
 
 /**
  * Times several cases by turns, so that whatever slows the machine down for a while slows them all, and their ratios
@@ -38,12 +49,22 @@ export interface Pace {
  */
 export async function interleave<Case extends Runnable>(
   cases: readonly Case[],
-  { rounds, turnMs, warmMs, now, busy, progress }: Pace,
+  { rounds, turnMs, warmMs, now, busy, progress, settle }: Pace,
 ): Promise<Map<Case, Samples>> {
+  const together = new Map<Case, number>();
   const time = async (subject: Case) => {
     const started = now();
+    if (settle && subject.repeat) {
+      const times = together.get(subject) ?? 1;
+      subject.repeat(times);
+      await settle();
+      const ms = now() - started;
+      if (ms < burstMs && times < mostTogether) together.set(subject, 2 * times);
+      return ms / times;
+    }
     const pending = subject.run();
     if (pending instanceof Promise) await pending;
+    else await settle?.();
     return now() - started;
   };
   const longest = new Map<Case, number>();

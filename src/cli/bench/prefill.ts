@@ -1,5 +1,5 @@
 import { capture, Decoder, type Device, mamba, mambaConfig, type MambaConfig } from "../../node.ts";
-import { type Case, runCases } from "./cases.ts";
+import { type Case, replays, runCases } from "./cases.ts";
 import { blockWeights, forwardFlops, headWeights } from "./cost.ts";
 import { config130m, sizeOf } from "./decode.ts";
 import { productCase } from "./gemm.ts";
@@ -63,7 +63,7 @@ function forwardCase(device: Device, config: MambaConfig, length: number): Case 
     bytes: 4 * (model.parameterCount() + length * config.vocabulary),
     flops: forwardFlops(config, length, length),
     work: { amount: length, unit: "tokens" },
-    run: () => program.run(),
+    ...replays(program),
     details: () => ({ programBytes: program.bytes }),
     free() {
       for (const part of [program, tokens, ...model.parameters.values()]) part.free();

@@ -1,5 +1,5 @@
 import { apply, capture, defineOp, type Device, ShapeError, type Tensor } from "../../node.ts";
-import type { Case } from "./cases.ts";
+import { type Case, replays } from "./cases.ts";
 
 export interface ReadOptions {
   /** How many numbers to read, from the first. */
@@ -36,6 +36,21 @@ const readProbeOp = defineOp<ReadOptions>({
 
 export function readProbe(u: Tensor, options: ReadOptions): Tensor {
   return apply(readProbeOp, [u], options)[0];
+}
+
+/** Copies u to y, to time that. The CPU devices have no kernel for it: reading is their limit. */
+const copyProbeOp = defineOp<null>({
+  name: "copyProbe",
+  inputs: ["u"],
+  outputs: ["y"],
+  shapes: ([u]) => ({ sizes: {}, outputs: [u!] }), // u is not optional
+  forward([u], [y]) {
+    y.set(u!); // as above
+  },
+});
+
+export function copyProbe(u: Tensor): Tensor {
+  return apply(copyProbeOp, [u], null)[0];
 }
 
 /** Floats that one task of the kernel keeps in registers: ten vectors of the widest kind. */
@@ -102,14 +117,30 @@ export function readCase(
     bytes: bytes * repeats,
     flops: 0,
     work: { amount: (bytes * repeats) / 1e9, unit: "GB" },
-    run: () => program.run(),
+    ...replays(program),
     free: () => program.free(),
   };
 }
 
-/** Keeps every FMA unit busy for about a millisecond a thread. */
-export function fmaCase(device: Device, threads: number, repeats: number): Case {
-  const tasks = 64 * threads;
+/** Copies so that `bytes` move: half of them are read, half written. */
+export function copyCase(device: Device, bytes: number): Case {
+  const u = device.tensor(new Float32Array(bytes / 8).fill(1));
+  const program = capture(device, () => copyProbe(u));
+  return {
+    name: `copy, ${formatBytes(bytes)} in and out`,
+    bytes,
+    flops: 0,
+    work: { amount: bytes / 1e9, unit: "GB" },
+    ...replays(program),
+    free() {
+      program.free();
+      u.free();
+    },
+  };
+}
+
+/** Keeps every FMA unit busy for about a millisecond a thread: tasks are 160 floats. */
+export function fmaCase(device: Device, tasks: number, repeats: number): Case {
   const u = device.tensor(new Float32Array(tasks * chainFloats).fill(1));
   const program = capture(device, () => fmaProbe(u, repeats));
   const flops = 2 * tasks * chainFloats * repeats;
@@ -118,7 +149,7 @@ export function fmaCase(device: Device, threads: number, repeats: number): Case 
     bytes: 0,
     flops,
     work: { amount: flops / 1e9, unit: "GFLOP" },
-    run: () => program.run(),
+    ...replays(program),
     free() {
       program.free();
       u.free();

@@ -1,5 +1,5 @@
 import { capture, type Device, gradients, selectiveScan } from "../../node.ts";
-import { type Case, runCases } from "./cases.ts";
+import { type Case, replays, runCases } from "./cases.ts";
 import { scanFlops } from "./cost.ts";
 import { uniform } from "./inputs.ts";
 import type { Topic } from "./topic.ts";
@@ -55,7 +55,7 @@ function scanCase(device: Device, { batch, length, dInner }: Size, forward: Case
     bytes: 4 * (tensors * batch * length * dInner + (forward ? 6 : 2) * batch * length * dState),
     flops: scanFlops(states, "forward") + (forward ? scanFlops(states, "backward") : 0),
     work: { amount: states / 1e9, unit: "G states" },
-    run: () => program.run(),
+    ...replays(program),
     details(samples): Record<string, number> {
       if (forward === null) return {};
       const [alone, both] = [samples.get(forward)!.medianMs, samples.get(own)!.medianMs]; // both were measured

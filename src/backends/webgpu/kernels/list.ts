@@ -1,20 +1,19 @@
 import type { KernelSet } from "../kernel.ts";
 import { activationSets } from "./activation.ts";
-import { chain } from "./chain.ts";
-import { project } from "./project.ts";
-import { diagonalDiscretize } from "./diagonalDiscretize.ts";
-import { diagonalFilter } from "./diagonalFilter.ts";
-import { copyProbe, fmaProbe, readProbe } from "./probe.ts";
-import { rmsNorm } from "./rmsNorm.ts";
-import { convStep, selectiveStep } from "./selectiveStep.ts";
 import { adamw } from "./adamw.ts";
 import { arithmeticSets } from "./arithmetic.ts";
+import { chain } from "./chain.ts";
+import { diagonalDiscretize } from "./diagonalDiscretize.ts";
+import { diagonalFilter } from "./diagonalFilter.ts";
 import { dropout } from "./dropout.ts";
 import { clipFactor, sumOfSquares } from "./gradientNorm.ts";
 import { layerNorm } from "./layerNorm.ts";
+import { copyProbe, fmaProbe, readProbe } from "./probe.ts";
+import { project } from "./project.ts";
 import { reduceSets } from "./reduce.ts";
 import { reshapeSets } from "./reshape.ts";
 import { rmsNorm } from "./rmsNorm.ts";
+import { convStep, selectiveStep } from "./selectiveStep.ts";
 import { transpose } from "./transpose.ts";
 
 /** Every op that the GPU has kernels for, by name. */
