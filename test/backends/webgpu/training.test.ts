@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import type { WebGpuBackend } from "../../../src/backends/webgpu/backend.ts";
+import {
+  createMamba,
+  Decoder,
+  evaluate,
+  inductionHeads,
+  mambaConfig,
+  openDevice,
+  schedule,
+  train,
+  Trainer,
+} from "../../../src/node.ts";
+
+const device = await openDevice({ device: "webgpu" });
+const backend = device.backend as WebGpuBackend;
+after(() => device.dispose());
+
+test("a small Mamba learns induction heads on the GPU, to 100 %", async () => {
+  const task = inductionHeads({ seed: 1, vocabulary: 8 });
+  const model = createMamba(device, mambaConfig({ vocabulary: 8, dModel: 32, layers: 2 }), 1);
+  const trainer = new Trainer(model, { weightDecay: 0 });
+  const stages = [{ batch: 32, length: 16, steps: 400, until: { accuracy: 0.995, over: 20 } }];
+  const rate = schedule({ name: "constant", learningRate: 4e-3, warmup: 0, steps: 400 });
+  for await (const event of train(trainer, task, { stages, schedule: rate })) {
+    if (event.type === "end") assert.equal(event.reason, "finished");
+  }
+  const { accuracy } = await evaluate(model, task, { batches: 4, batch: 32, length: 16 });
+  assert.equal(accuracy, 1);
+  trainer.free();
+});
+
+test("ten thousand training steps leave as many buffers as one", async () => {
+  const task = inductionHeads({ seed: 1, vocabulary: 8 });
+  const config = mambaConfig({ vocabulary: 8, dModel: 4, layers: 1, dState: 2 });
+  const trainer = new Trainer(createMamba(device, config, 1), {});
+  const batch = task.train(0, 1, 4);
+  await trainer.step([batch], 1e-3);
+  await trainer.step([batch], 1e-3);
+  const before = backend.use();
+  for (let step = 0; step < 10_000; step++) await trainer.step([batch], 1e-3);
+  assert.deepEqual(backend.use(), before);
+  trainer.free();
+});
+
+test("ten thousand generated tokens leave as many buffers as one", async () => {
+  const model = createMamba(device, mambaConfig({ vocabulary: 8, dModel: 4, layers: 1, dState: 2 }), 1);
+  const decoder = new Decoder(model);
+  await decoder.prefill([1, 2, 3]);
+  await decoder.step(1);
+  const before = backend.use();
+  for (let i = 0; i < 10_000; i++) await decoder.step(i % 8);
+  assert.deepEqual(backend.use(), before);
+  decoder.free();
+});
