@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { addonPath } from "../src/backends/cpu/native.ts";
+import type { GpuOptions } from "../src/backends/webgpu/gpu.ts";
 import { openDevice } from "../src/node.ts";
 import type { Device } from "../src/tensor/device.ts";
 
@@ -13,4 +14,10 @@ export async function openDevices(): Promise<Device[]> {
   else console.log("skipped native: there is no addon, since the build found no C compiler");
   if (process.env.STATEWISE_TEST_GPU) devices.push(await openDevice({ device: "webgpu" }));
   return devices;
+}
+
+/** The GPU once for each of the options, to make its kernels choose otherwise; none where tests have no GPU. */
+export async function openGpus(...options: GpuOptions[]): Promise<Device[]> {
+  if (!process.env.STATEWISE_TEST_GPU) return [];
+  return Promise.all(options.map((gpu) => openDevice({ device: "webgpu", gpu })));
 }

@@ -10,6 +10,8 @@ export interface GpuOptions {
   fuse?: boolean;
   /** Ask for no more than what every WebGPU device has (8 storage buffers, 16 KiB, 256 invocations, 128 MiB). Default false. */
   defaultLimits?: boolean;
+  /** Invocations that are thought to keep the GPU busy: kernels choose their tiles and parts by it. Default 65 536. */
+  parallelism?: number;
 }
 
 /** Limits that kernels and tensors profit from. */
@@ -66,7 +68,7 @@ export function capabilitiesOf(device: GPUDevice, options: GpuOptions = {}): Gpu
     subgroups: has("subgroups", options.subgroups) ? { least: subgroupMinSize, most: subgroupMaxSize } : null,
     f16: has("shader-f16", options.f16),
     fuse: options.fuse ?? true,
-    parallelism: 65536,
+    parallelism: options.parallelism ?? 65536,
   };
 }
 

@@ -8,6 +8,7 @@ import { diagonalFilter } from "./diagonalFilter.ts";
 import { dropout } from "./dropout.ts";
 import { clipFactor, sumOfSquares } from "./gradientNorm.ts";
 import { layerNorm } from "./layerNorm.ts";
+import { matmul } from "./matmul.ts";
 import { copyProbe, fmaProbe, readProbe } from "./probe.ts";
 import { project } from "./project.ts";
 import { reduceSets } from "./reduce.ts";
@@ -28,6 +29,7 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   copyProbe,
   fmaProbe,
   readProbe,
+  matmul,
   rmsNorm,
   // What stands for several ops inside of a program: fusion/fusedOps.ts.
   chain,
