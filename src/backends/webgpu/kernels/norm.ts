@@ -13,7 +13,7 @@ function rowsPerGroup(rows: number): number {
 /**
  * RMS normalization, or, centered, layer normalization.
  *
- * A row belongs to enough invocations that each keeps four to eight vectors of it in registers (numbers, where dModel is
+ * A row belongs to enough invocations that each keeps two vectors of it in registers (numbers, where dModel is
  * no multiple of four), and a workgroup has as many rows as it then has room for. Backward, it goes through 16 or 64 rows,
  * adds up what they give to the gradients of gain and bias, and leaves partial sums for a second pass. Traffic: forward 2,
  * backward 3 floats an element. Past 8192 channels the registers no longer hold a row: correct, but slow.
@@ -46,7 +46,7 @@ function dealOf(dModel: number): Deal {
   const type = dModel % 4 === 0 ? "vec4f" : "f32";
   const width =
     type === "vec4f" ? { code: "(dModel / 4u)", value: dModel / 4 } : { code: "dModel", value: dModel };
-  const lanes = Math.min(size, 2 ** Math.max(0, Math.ceil(Math.log2(width.value / 4))));
+  const lanes = Math.min(size, 2 ** Math.max(0, Math.ceil(Math.log2(width.value / 2))));
   // Rows of similar width have one pipeline.
   const kept = Array.from({ length: Math.ceil(width.value / lanes) }, (_, k) => k);
   const line = (k: number, text: string) =>
