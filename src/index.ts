@@ -8,7 +8,7 @@ export function plainDevice(float: Float = "f32"): Device {
   return new Device(plainBackend(float));
 }
 
-export type { Backend, Call, Dtype, Float, Numbers } from "./tensor/backend.ts";
+export type { Backend, Call, Executable, Plan, Dtype, Float, Numbers } from "./tensor/backend.ts";
 export { gradients, type Gradients } from "./tensor/autograd.ts";
 export { capture, type Program, trace } from "./tensor/capture.ts";
 export { Device } from "./tensor/device.ts";

@@ -17,6 +17,8 @@ import { DeviceError, UsageError } from "./tensor/errors.ts";
 
 export * from "./index.ts";
 export type { GpuExecutable } from "./backends/webgpu/backend.ts";
+export { leastGpu } from "./backends/webgpu/gpu.ts";
+export { type Traffic, trafficOf } from "./backends/webgpu/traffic.ts";
 export type { Dispatch as GpuDispatch } from "./backends/webgpu/step.ts";
 export { diskFiles } from "./checkpoint/diskFiles.ts";
 

@@ -7,17 +7,23 @@ let dawn: GPU | undefined;
 /** The GPU in Node. @throws DeviceError that says what is missing: the package, the Vulkan loader, or a driver. */
 export async function openDawn(options: GpuOptions): Promise<GPUDevice> {
   const flags = process.env.STATEWISE_DAWN?.split(" ") ?? [];
-  // Browsers blur the GPU's clock for the sake of privacy; nothing here is to be kept from its user.
-  const precise = flags.length > 0 ? flags : ["disable-dawn-features=timestamp_quantization"];
   const load = dawn ? undefined : await loadPackage();
-  if (process.platform === "linux" && flags.length === 0) expectVulkan();
-  dawn ??= load!(precise); // loaded where there is no Dawn yet
+  if (process.platform === "linux" && !flags.some((flag) => flag.startsWith("backend="))) expectVulkan();
+  dawn ??= load!(precise(flags)); // loaded where there is no Dawn yet
   const advice =
     process.platform === "linux"
       ? "no Vulkan driver here offers a GPU. Install the driver of the GPU (vulkaninfo --summary lists those that are " +
         "there), or use another device."
       : "no driver here offers a GPU. Use another device.";
   return requestGpu(dawn, options, advice);
+}
+
+/** Browsers blur the GPU's clock for the sake of privacy; nothing here is to be kept from its user. */
+function precise(flags: readonly string[]): string[] {
+  const clock = "timestamp_quantization";
+  const others = flags.filter((flag) => !flag.startsWith("disable-dawn-features="));
+  const disabled = flags.filter((flag) => !others.includes(flag)).map((flag) => flag.split("=")[1]);
+  return [...others, `disable-dawn-features=${[...disabled, clock].join(",")}`];
 }
 
 async function loadPackage(): Promise<(flags: string[]) => GPU> {

@@ -72,6 +72,17 @@ export function capabilitiesOf(device: GPUDevice, options: GpuOptions = {}): Gpu
   };
 }
 
+/** What every GPU that WebGPU runs on can do: to plan without one. */
+export const leastGpu: Gpu = {
+  storageBuffers: 8,
+  workgroupBytes: 16384,
+  invocations: 256,
+  subgroups: null,
+  f16: false,
+  fuse: true,
+  parallelism: 65536,
+};
+
 /** What to tell people about a GPU. */
 export interface GpuMachine {
   /** "nvidia h100 80gb hbm3", as far as the browser or the driver says. */

@@ -5,6 +5,7 @@ import { fft } from "./fft.ts";
 import { filter } from "./filter.ts";
 import { gemm } from "./gemm.ts";
 import { gemv } from "./gemv.ts";
+import { kernels } from "./kernels.ts";
 import { memory } from "./memory.ts";
 import { prefill } from "./prefill.ts";
 import { scan } from "./scan.ts";
@@ -25,5 +26,6 @@ export const topics: Readonly<Record<string, Topic>> = {
   decode,
   prefill,
   train,
+  kernels,
   start,
 };

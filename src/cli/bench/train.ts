@@ -10,14 +10,16 @@ import {
   type MambaConfig,
   Trainer,
 } from "../../node.ts";
+import { watch } from "../watch.ts";
 import { type Case, runCases } from "./cases.ts";
 import { s4dTrainingFlops, type S4DSizes, trainingFlops } from "./cost.ts";
 import { sizeOf } from "./decode.ts";
+import { gpuExecutableOf } from "./gpuLimits.ts";
 import { repeatingParameters } from "./inputs.ts";
 import type { Topic } from "./topic.ts";
 
 /** A model to be trained on batches of this shape. */
-interface Setting {
+export interface Setting {
   readonly name: string;
   readonly batch: number;
   readonly length: number;
@@ -26,13 +28,18 @@ interface Setting {
   make(device: Device): LanguageModel<LanguageConfig>;
 }
 
-const settings: readonly Setting[] = [
+/** What is measured. */
+export const trained: readonly Setting[] = [
   ofMamba(mambaConfig({ vocabulary: 16, dModel: 64, layers: 2 }), 8, 256), // induction heads
   ofMamba(mambaConfig({ vocabulary: 256, dModel: 256, layers: 4 }), 8, 512),
   ofS4D({ vocabulary: 256, dModel: 128, layers: 4, dState: 64 }, 16, 1024),
 ];
 
-const small: readonly Setting[] = [
+/** For a GPU. */
+export const large = ofMamba(mambaConfig({ vocabulary: 256, dModel: 768, layers: 4 }), 8, 512);
+
+/** The same in small. */
+export const small: readonly Setting[] = [
   ofMamba(mambaConfig({ vocabulary: 16, dModel: 16, layers: 1 }), 2, 8),
   ofS4D({ vocabulary: 16, dModel: 16, layers: 1, dState: 4 }, 2, 8),
 ];
@@ -63,7 +70,8 @@ export const train: Topic = {
 
   /** One setting after the other, the smaller first, so that the peak of the process means something for each. */
   async run(context) {
-    for (const setting of context.quick ? small : settings) {
+    const full = context.device.name === "webgpu" ? [...trained, large] : trained;
+    for (const setting of context.quick ? small : full) {
       await runCases("train", context, [stepCase(context.device, setting)]);
     }
   },
@@ -74,7 +82,8 @@ export const train: Topic = {
  * they do not count as bytes that must move.
  */
 function stepCase(device: Device, { name, batch, length, flops, make }: Setting): Case {
-  const model = make(device);
+  const watched = watch(device);
+  const model = make(watched.device);
   const trainer = new Trainer(model);
   const { total: planBytes, activations: activationBytes } = trainer.plan({ batch, length });
   const data = inductionHeads({ seed: 0, vocabulary: model.config.vocabulary }).train(0, batch, length);
@@ -85,6 +94,7 @@ function stepCase(device: Device, { name, batch, length, flops, make }: Setting)
     flops,
     work: { amount: batch * length, unit: "tokens" },
     run: () => trainer.step([data], learningRate),
+    executables: watched.compiled.flatMap(({ executable }) => gpuExecutableOf(executable) ?? []),
     details: () => ({ planBytes, activationBytes, processPeakBytes: 1024 * process.resourceUsage().maxRSS }),
     free() {
       trainer.free();

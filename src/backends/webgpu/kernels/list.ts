@@ -11,6 +11,8 @@ import { layerNorm } from "./layerNorm.ts";
 import { matmul } from "./matmul.ts";
 import { copyProbe, fmaProbe, readProbe } from "./probe.ts";
 import { project } from "./project.ts";
+import { convStep, selectiveStep } from "./selectiveStep.ts";
+import { arithmeticSets } from "./arithmetic.ts";
 import { reduceSets } from "./reduce.ts";
 import { reshapeSets } from "./reshape.ts";
 import { rmsNorm } from "./rmsNorm.ts";

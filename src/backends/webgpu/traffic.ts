@@ -1,0 +1,63 @@
+import type { Call, Plan } from "../../tensor/backend.ts";
+import { fuse } from "./fusion/fuse.ts";
+import type { Gpu } from "./kernel.ts";
+import { kernelSets } from "./kernels/list.ts";
+import { stepOf } from "./step.ts";
+
+/** What the calls of one op in one direction move from and to slow memory, in a program. */
+export interface Traffic {
+  /** "selectiveScan backward" */
+  readonly kernel: string;
+  /** Calls as the model makes them; none of an op that stands for several. */
+  readonly calls: number;
+  /** Bytes if each were the usual composition of simple ops, every one of which reads and writes slow memory. */
+  readonly naiveBytes: number;
+  /** As they are dispatched. */
+  readonly dispatches: number;
+  readonly bytes: number;
+  readonly operations: number;
+}
+
+/**
+ * A backward pass of a composition against its forward pass, bytes: a simple op of one input reads it, or its output,
+ * and the gradient, and writes a gradient: 3 numbers to 2. Those of two inputs have more.
+ */
+const backwardByForward = 1.5;
+
+/** The traffic of a program on such a GPU, from its plan alone: in the order of the first dispatch of each kernel. */
+export function trafficOf({ calls, planned }: Plan, gpu: Gpu): Traffic[] {
+  const found = new Map<string, { -readonly [Key in keyof Traffic]: Traffic[Key] }>();
+  const rowOf = ({ op, pass }: Call) => {
+    const kernel = `${op.name} ${pass}`;
+    const row = found.get(kernel) ?? {
+      kernel,
+      calls: 0,
+      naiveBytes: 0,
+      dispatches: 0,
+      bytes: 0,
+      operations: 0,
+    };
+    found.set(kernel, row);
+    return row;
+  };
+  for (const call of gpu.fuse ? fuse(calls, planned, gpu) : calls) {
+    const row = rowOf(call);
+    for (const { bytes, operations } of stepOf(call, gpu).dispatches) {
+      row.dispatches++;
+      row.bytes += bytes;
+      row.operations += operations;
+    }
+  }
+  for (const call of calls) {
+    const row = rowOf(call);
+    row.calls++;
+    row.naiveBytes += naiveBytesOf(call, gpu);
+  }
+  return [...found.values()];
+}
+
+function naiveBytesOf(call: Call, gpu: Gpu): number {
+  const stated = kernelSets[call.op.name]?.naiveBytes?.(call.sizes);
+  if (stated !== undefined) return stated * (call.pass === "forward" ? 1 : backwardByForward);
+  return stepOf(call, gpu).dispatches.reduce((sum, { bytes }) => sum + bytes, 0);
+}
