@@ -1,9 +1,9 @@
 /** Tests of ops on WebGPU and wasm in a real browser, and the door statewise/browser. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { serve } from "../../scripts/serve.ts";
-import { browserPath } from "../../scripts/softwareGpu.ts";
+import { launch } from "./launch.ts";
 import type { Calls } from "./page.ts";
 
 /** Op tests that run in the page, by file. */
@@ -17,19 +17,11 @@ const served = await serve(0, {
   "/dist/src/node.js": "/dist/src/browser.js",
   "/dist/test/devices.js": `${folder}/devices.js`,
 });
-const flags = ["quic", "background-networking", "component-update", "sync"].map(
-  (what) => `--disable-${what}`,
-);
 const browser = await launch("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader");
 after(async () => {
   await browser.close();
   served.close();
 });
-
-async function launch(...more: readonly string[]): Promise<Browser> {
-  const args = ["--headless", "--no-sandbox", "--no-first-run", ...flags, ...more];
-  return chromium.launch({ executablePath: await browserPath(), args });
-}
 
 async function open(where: Browser, query = "", origin = served.origin): Promise<Page> {
   const page = await where.newPage();

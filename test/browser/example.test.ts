@@ -1,0 +1,59 @@
+/** The example page trains in a real browser, and answers while it does. */
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { serve } from "../../scripts/serve.ts";
+import { launch } from "./launch.ts";
+
+const served = await serve(0);
+const browser = await launch("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader");
+after(async () => {
+  await browser.close();
+  served.close();
+});
+
+/** Milliseconds that the page's thread may be busy at a time, beside a GPU in software that takes all cores. */
+const mostBusyMs = 200;
+
+for (const device of ["wasm"]) {
+  test(`the example trains on ${device} in a worker, draws, and stops when told to, its thread never busy for long`, async () => {
+    const page = await browser.newPage();
+    await page.addInitScript(() => {
+      const busy: number[] = [];
+      Object.assign(globalThis, { busy });
+      new PerformanceObserver((list) =>
+        busy.push(...list.getEntries().map(({ duration }) => duration)),
+      ).observe({
+        type: "longtask",
+        buffered: true,
+      });
+    });
+    await page.goto(`${served.origin}/examples/browser/`);
+    await page.selectOption("#device", device);
+    await page.click("#start");
+    await page.waitForFunction(
+      (device) =>
+        new RegExp(`^${device}, .* step ([3-9]|\\d{2,}),`).test(
+          document.getElementById("status")!.textContent,
+        ),
+      device,
+    );
+    const clicked = performance.now();
+    await page.click("#stop");
+    await page.waitForFunction(() => document.getElementById("status")!.textContent.endsWith("Stopped."));
+    const answered = performance.now() - clicked;
+    const drawn = await page.evaluate(() => {
+      const canvas = document.getElementById("chart") as HTMLCanvasElement;
+      const { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
+      return data.some((value) => value > 0);
+    });
+    const busy = await page.evaluate(() =>
+      Math.max(0, ...(globalThis as unknown as { busy: number[] }).busy),
+    );
+    const { STATEWISE_SCREENSHOT: path } = process.env;
+    if (path) await page.screenshot({ path });
+    await page.close();
+    assert.ok(drawn, "the chart is empty");
+    assert.ok(answered < 2000, `a click was answered after ${answered} ms`);
+    assert.ok(busy < mostBusyMs, `the page's thread was busy for ${busy} ms`);
+  });
+}
