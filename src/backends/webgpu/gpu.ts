@@ -6,6 +6,8 @@ export interface GpuOptions {
   subgroups?: boolean;
   /** Whether weights may be stored as f16. Default: where the adapter has `shader-f16`. */
   f16?: boolean;
+  /** Whether products by f16 weights may use matrix units, which round the other factor to f16. Default: where they are. */
+  tensorCores?: boolean;
   /** Whether captured programs may put one kernel in the place of several. Default true. */
   fuse?: boolean;
   /** Ask for no more than what every WebGPU device has (8 storage buffers, 16 KiB, 256 invocations, 128 MiB). Default false. */
@@ -27,18 +29,22 @@ const wantedLimits = [
 /** Features that kernels have variants for, as far as the adapter has them. */
 const wantedFeatures = ["subgroups", "shader-f16", "timestamp-query"] as const;
 
+/** Matrix units; in Dawn behind the flag allow_unsafe_apis, on NVIDIA's with vulkan_enable_f16_on_nvidia besides. */
+const matrixFeature = "chromium-experimental-subgroup-matrix" as GPUFeatureName;
+
 /**
  * The GPU's device, with all that its adapter offers and kernels can use.
  * @throws DeviceError when there is no adapter, with what the door knows about that, or it gives no device.
  */
 export async function requestGpu(
   gpu: GPU,
-  { defaultLimits = false }: GpuOptions,
+  { defaultLimits = false, tensorCores = true }: GpuOptions,
   advice: string,
 ): Promise<GPUDevice> {
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) throw new DeviceError(`webgpu: no adapter: ${advice}`);
-  const requiredFeatures = wantedFeatures.filter((feature) => adapter.features.has(feature));
+  const features = [...wantedFeatures, ...(tensorCores ? [matrixFeature] : [])];
+  const requiredFeatures = features.filter((feature) => adapter.features.has(feature));
   const requiredLimits = defaultLimits
     ? {}
     : Object.fromEntries(wantedLimits.map((limit) => [limit, adapter.limits[limit]]));
@@ -67,6 +73,7 @@ export function capabilitiesOf(device: GPUDevice, options: GpuOptions = {}): Gpu
     invocations: limits.maxComputeInvocationsPerWorkgroup,
     subgroups: has("subgroups", options.subgroups) ? { least: subgroupMinSize, most: subgroupMaxSize } : null,
     f16: has("shader-f16", options.f16),
+    matrices: features.has("shader-f16") && features.has("subgroups") && hasMatrices(device),
     fuse: options.fuse ?? true,
     parallelism: options.parallelism ?? 65536,
   };
@@ -79,9 +86,32 @@ export const leastGpu: Gpu = {
   invocations: 256,
   subgroups: null,
   f16: false,
-  fuse: true,
+  matrices: false,
+    fuse: true,
   parallelism: 65536,
 };
+
+/** Whether the device has the one kind of matrix units that kernels use. */
+function hasMatrices({ features, limits, adapterInfo }: GPUDevice): boolean {
+  if (!features.has(matrixFeature) || adapterInfo.subgroupMinSize !== 32) return false;
+  const { subgroupMatrixConfigs = [] } = adapterInfo as { subgroupMatrixConfigs?: Iterable<MatrixConfig> };
+  const enough = limits.maxComputeWorkgroupStorageSize >= 28 * 1024;
+  return (
+    enough &&
+    [...subgroupMatrixConfigs].some(
+      ({ componentType, resultComponentType, M, N, K }) =>
+        componentType === "f16" && resultComponentType === "f32" && M === 16 && N === 16 && K === 16,
+    )
+  );
+}
+
+interface MatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
 
 /** What to tell people about a GPU. */
 export interface GpuMachine {

@@ -13,6 +13,8 @@ export interface Gpu {
   readonly subgroups: { readonly least: number; readonly most: number } | null;
   /** Whether `shader-f16` is there and wanted. */
   readonly f16: boolean;
+  /** Whether there are matrix units for 16 × 16 × 16 of f16 with sums in f32, by subgroups of 32. */
+  readonly matrices: boolean;
   /** Whether programs may put one kernel in the place of several. */
   readonly fuse: boolean;
   /** Invocations that keep the whole GPU busy. */

@@ -102,7 +102,7 @@ test("a Mamba layer decodes in 4 dispatches, in 5 with the default limits, and c
   }
 });
 
-test("a product longer than what is prepared at once, and of columns that make no vectors, is right, in f16 too", async () => {
+test("products with a residual or after a norm are right at any size, by f32 and by f16 weights", async () => {
   const plain = await openDevice({ device: "plain" });
   const device = await gpu();
   for (const [rows, inner, columns] of [
@@ -110,6 +110,8 @@ test("a product longer than what is prepared at once, and of columns that make n
     [8, 700, 64],
     [5, 1, 1],
     [2, 2049, 130],
+    [70, 130, 65],
+    [33, 700, 64],
   ]) {
     const run = async (on: Device, half: boolean) => {
       const source = randomParameters(on, 3);

@@ -43,6 +43,9 @@ export const selectiveStepOp = fusedOp(
   ["state"],
 );
 
+/** y = a b + residual, of any number of rows: as matmul, with the sum where y is written. */
+export const matmulAddOp = fusedOp("matmulAdd", ["a", "b", "residual"], ["y"]);
+
 /** One step of the short convolution: as causalConv1d of length 1, with its state in place. */
 export const convStepOp = fusedOp("convStep", ["u", "weight", "bias", "state"], ["y"], ["state"]);
 

@@ -1,14 +1,14 @@
 import type { Buffer, Call } from "../../../tensor/backend.ts";
 import type { Gpu } from "../kernel.ts";
 import type { Rule } from "./fuse.ts";
-import { convStepOp, projectOp } from "./fusedOps.ts";
+import { convStepOp, matmulAddOp, projectOp } from "./fusedOps.ts";
 import type { Fusion, Graph } from "./graph.ts";
 import { carryOf, forwardCall, isVectorProduct, residualOf } from "./mambaStep.ts";
 
 /** Most products of one row that are made in one dispatch. */
 const mostProducts = 3;
 
-/** Products of few rows with what stands around them: a norm before, a residual or the step of a convolution after. */
+/** Products with what stands around them: a residual after, and of few rows a norm before or the step of a convolution after. */
 export const projection: Rule = (call, graph, gpu) =>
   normed(call, graph, gpu) ?? added(call, graph) ?? convolved(call, graph);
 
@@ -68,10 +68,14 @@ function stepOfConvolution({ op, pass, sizes, inputs, outputs }: Call, graph: Gr
 
 /** A product, and the residual that it is added to. */
 const added = (product: Call, graph: Graph): readonly Fusion[] | null => {
-  if (!isVectorProduct(product)) return null;
+  if (product.op.name !== "matmul" || product.pass !== "forward") return null;
   const found = residualOf(product, graph);
   if (!found) return null;
   const { sum, residual } = found;
+  if (!isVectorProduct(product)) {
+    const fused = forwardCall(matmulAddOp, product.sizes, [...product.inputs, residual], sum.outputs);
+    return [{ parts: [product, sum], fused, at: sum }];
+  }
   const { rows, inner, columns } = product.sizes;
   const [u, weight] = product.inputs;
   const sizes = { rows, inner, c0: columns, c1: 0, c2: 0 };

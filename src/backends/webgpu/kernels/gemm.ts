@@ -9,8 +9,9 @@
  * and inner is long, parts of inner are summed apart and a second pass adds the parts in their order.
  * Wrong for fewer than about 8 rows: see gemv.ts.
  */
+import type { Dtype } from "../../../tensor/backend.ts";
 import type { Pass } from "../kernel.ts";
-import { into, wide } from "./library.ts";
+import { into, weightAt, weightBinding, wide } from "./library.ts";
 
 /** A size of the product: its value, and its name or value in WGSL. */
 export interface Extent {
@@ -22,6 +23,7 @@ export interface Extent {
 export interface Factor {
   readonly name: string;
   readonly alongInner: boolean;
+  readonly dtype?: Dtype;
 }
 
 /** y (rows, columns), one of several such products: a (rows, inner), b (inner, columns). */
@@ -35,6 +37,8 @@ export interface Product {
   readonly y: string;
   /** Whether the product is added to what y holds. */
   readonly adds: boolean;
+  /** A tensor of y's shape that is added to the product, by name. */
+  readonly residual?: string;
 }
 
 export interface Tile {
@@ -66,8 +70,8 @@ export function inVectors(size: Extent): boolean {
 }
 
 /** A binding of lines of `size` numbers. */
-export function bindingOf(name: string, size: Extent): string {
-  return inVectors(size) ? `${name}: vec4f` : name;
+export function bindingOf(name: string, size: Extent, dtype: Dtype = "f32"): string {
+  return weightBinding(name, dtype, inVectors(size));
 }
 
 /** How long the lines of a factor are, and how many they are; `other` is its extent that is not inner. */
@@ -85,7 +89,7 @@ export function linesOf(
  */
 export function loader(role: "a" | "b", factor: Factor, other: Extent, inner: Extent): string {
   const { size, count } = linesOf(factor, other, inner);
-  const one = (at: string) => `f32(${factor.name}[${at}])`;
+  const one = (at: string) => `${factor.name}_at(${at})`;
   const scalars = /* wgsl */ `
     let start = (matrix * ${count.code} + line) * ${size.code} + at;
     if (at + 3u < ${size.code}) { return vec4f(${[0, 1, 2, 3].map((i) => one(`start + ${i}u`)).join(", ")}); }
@@ -93,8 +97,8 @@ export function loader(role: "a" | "b", factor: Factor, other: Extent, inner: Ex
     if (at + 1u < ${size.code}) { some.y = ${one("start + 1u")}; }
     if (at + 2u < ${size.code}) { some.z = ${one("start + 2u")}; }
     return some;`;
-  const vector = `return vec4f(${factor.name}[((matrix * ${count.code} + line) * ${size.code} + at) / 4u]);`;
-  return /* wgsl */ `
+  const vector = `return ${factor.name}_at(((matrix * ${count.code} + line) * ${size.code} + at) / 4u);`;
+  return /* wgsl */ `${weightAt(factor.name, factor.dtype ?? "f32", inVectors(size))}
 fn load_${role}(matrix: u32, line: u32, at: u32) -> vec4f {
   if (line < ${count.code} && at < ${size.code}) { ${inVectors(size) ? vector : scalars}
   }
@@ -104,14 +108,15 @@ fn load_${role}(matrix: u32, line: u32, at: u32) -> vec4f {
 
 /** The passes of a product by tiles, in `parts` of inner; with more than one part, `partials` is scratch. */
 export function gemm(product: Product, tile: Tile, parts: number): Pass[] {
-  const { batch, rows, columns, inner, a, b, y, adds } = product;
+  const { batch, rows, columns, inner, a, b, y, adds, residual } = product;
   const size = invocationsOf(tile);
   const target = parts > 1 ? "partials" : y;
   const passes: Pass[] = [
     {
       reads: [
-        bindingOf(a.name, linesOf(a, rows, inner).size),
-        bindingOf(b.name, linesOf(b, columns, inner).size),
+        bindingOf(a.name, linesOf(a, rows, inner).size, a.dtype),
+        bindingOf(b.name, linesOf(b, columns, inner).size, b.dtype),
+        ...(residual && parts === 1 ? [bindingOf(residual, columns)] : []),
       ],
       writes: [bindingOf(target, columns)],
       workgroups: tilesOf(product, tile) * parts,
@@ -125,7 +130,7 @@ export function gemm(product: Product, tile: Tile, parts: number): Pass[] {
     const matrix = `(${rows.code} * ${columns.code}${vector ? " / 4u" : ""})`;
     const elements = batch * rows.value * columns.value;
     passes.push({
-      reads: [bindingOf("partials", columns)],
+      reads: [bindingOf("partials", columns), ...(residual ? [bindingOf(residual, columns)] : [])],
       writes: [bindingOf(y, columns)],
       workgroups: Math.ceil(elements / (vector ? 4 : 1) / wide),
       workgroupSize: wide,
@@ -137,7 +142,7 @@ fn run(group: u32, lane: u32) {
   let start = i / ${matrix} * ${parts}u * ${matrix} + i % ${matrix};
   var sum = partials[start];
   for (var part = 1u; part < ${parts}u; part++) { sum += partials[start + part * ${matrix}]; }
-  ${y}[i] ${into(adds)} sum;
+  ${y}[i] ${into(adds)} sum${residual ? ` + ${residual}[i]` : ""};
 }`,
     });
   }
@@ -202,7 +207,7 @@ ${lines(
 )}
 }
 fn store(matrix: u32, row: u32, column: u32, sum: vec4f) {
-  ${storeOf(target, rows, columns, "row", "column", "sum", parts === 1 && product.adds)}
+  ${storeOf(target, rows, columns, "row", "column", "sum", parts === 1 ? product : {})}
 }`;
 }
 
@@ -214,15 +219,15 @@ export function storeOf(
   row: string,
   column: string,
   sum: string,
-  adds: boolean,
+  { adds = false, residual }: Partial<Pick<Product, "adds" | "residual">>,
 ): string {
   const at = `(matrix * ${rows.code} + ${row}) * ${columns.code} + ${column}`;
   const body = inVectors(columns)
-    ? `${target}[(${at}) / 4u] ${into(adds)} ${sum};`
+    ? `${target}[(${at}) / 4u] ${into(adds)} ${sum}${residual ? ` + ${residual}[(${at}) / 4u]` : ""};`
     : ["x", "y", "z", "w"]
         .map(
           (c, i) =>
-            `if (${column} + ${i}u < ${columns.code}) { ${target}[${at} + ${i}u] ${into(adds)} ${sum}.${c}; }`,
+            `if (${column} + ${i}u < ${columns.code}) { ${target}[${at} + ${i}u] ${into(adds)} ${sum}.${c}${residual ? ` + ${residual}[${at} + ${i}u]` : ""}; }`,
         )
         .join("\n    ");
   return `if (${row} < ${rows.code} && ${column} < ${columns.code}) {

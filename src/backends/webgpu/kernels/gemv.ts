@@ -25,8 +25,8 @@ export function gemv(product: Product, { parallelism }: Gpu): Pass {
   const shape = b.alongInner ? alongOf(product, held, enough) : acrossOf(product, enough);
   return {
     reads: [
-      bindingOf(a.name, linesOf(a, rows, inner).size),
-      bindingOf(b.name, linesOf(b, columns, inner).size),
+      bindingOf(a.name, linesOf(a, rows, inner).size, a.dtype),
+      bindingOf(b.name, linesOf(b, columns, inner).size, b.dtype),
     ],
     writes: [b.alongInner ? y : bindingOf(y, columns)],
     workgroups: batch * Math.ceil(columns.value / shape.columns),
@@ -73,7 +73,7 @@ function across({ rows, columns, inner, a, y, adds }: Product, held: number, sha
   const perTree = Math.min(held, 4); // rows whose sums fit into workgroup memory
   const trees = each(held / perTree, (tree) => {
     const own = each(perTree, (r) => `sums[${r}][lane] = y${tree * perTree + r};`);
-    const out = storeOf(y, rows, columns, `(${tree * perTree}u + r)`, "column", "sums[r][lane]", adds);
+    const out = storeOf(y, rows, columns, `(${tree * perTree}u + r)`, "column", "sums[r][lane]", { adds });
     return /* wgsl */ `
   ${own}
   for (var half = ${sharers >> 1}u; half > 0u; half >>= 1u) {

@@ -8,11 +8,9 @@ import { diagonalFilter } from "./diagonalFilter.ts";
 import { dropout } from "./dropout.ts";
 import { clipFactor, sumOfSquares } from "./gradientNorm.ts";
 import { layerNorm } from "./layerNorm.ts";
-import { matmul } from "./matmul.ts";
+import { matmul, matmulAdd } from "./matmul.ts";
 import { copyProbe, fmaProbe, readProbe } from "./probe.ts";
 import { project } from "./project.ts";
-import { convStep, selectiveStep } from "./selectiveStep.ts";
-import { arithmeticSets } from "./arithmetic.ts";
 import { reduceSets } from "./reduce.ts";
 import { reshapeSets } from "./reshape.ts";
 import { rmsNorm } from "./rmsNorm.ts";
@@ -35,6 +33,7 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   rmsNorm,
   // What stands for several ops inside of a program: fusion/fusedOps.ts.
   chain,
+  matmulAdd,
   convStep,
   project,
   selectiveStep,

@@ -6,6 +6,7 @@
 import type { Gpu, KernelCall, KernelSet, Schedule } from "../kernel.ts";
 import { type Extent, gemm, invocationsOf, type Product, type Tile, tilesOf } from "./gemm.ts";
 import { gemv, mostRows } from "./gemv.ts";
+import { onTensorCores, tensorCores } from "./tensorCores.ts";
 
 /** Tiles, and the part of a GPU's multiply-adds that each is thought to reach. */
 const tiles: readonly (Tile & { readonly rate: number })[] = [
@@ -24,7 +25,8 @@ const costOfPartial = 1e-3;
 export const matmul: KernelSet = {
   dynamic: ["rows"],
 
-  forward: (call, gpu) => scheduleOf(forwardProduct(call), gpu),
+  forward: (call, gpu) =>
+    onTensorCores(call, gpu) ? { passes: [tensorCores(call)] } : scheduleOf(forwardProduct(call), gpu),
 
   backward(call, gpu) {
     const schedules = backwardProducts(call).map((product) => scheduleOf(product, gpu));
@@ -36,24 +38,30 @@ export const matmul: KernelSet = {
   },
 };
 
-function forwardProduct({ sizes }: KernelCall): Product {
+/** A product and the residual that it is added to: inside of a program (fusion/fusedOps.ts). */
+export const matmulAdd: KernelSet = {
+  dynamic: ["rows"],
+  forward: (call, gpu) => scheduleOf({ ...forwardProduct(call), residual: "residual" }, gpu),
+};
+
+function forwardProduct({ sizes, dtype }: KernelCall): Product {
   return {
     ...extentsOf(sizes),
     batch: sizes.batch,
     a: { name: "a", alongInner: sizes.transposeA === 0 },
-    b: { name: "b", alongInner: sizes.transposeB === 1 },
+    b: { name: "b", alongInner: sizes.transposeB === 1, dtype: dtype("b") },
     y: "y",
     adds: false,
   };
 }
 
 /** da = dy bᵀ and db = aᵀ dy, or, of a transposed factor, the transpose of that. */
-function backwardProducts({ sizes, has, adds }: KernelCall): Product[] {
+function backwardProducts({ sizes, has, adds, dtype }: KernelCall): Product[] {
   const { rows, inner, columns } = extentsOf(sizes);
   const { batch } = sizes;
   const [flippedA, flippedB] = [sizes.transposeA === 1, sizes.transposeB === 1];
   const dy = { rows: { name: "d_y", alongInner: false }, columns: { name: "d_y", alongInner: true } };
-  const b = { name: "b", alongInner: !flippedB };
+  const b = { name: "b", alongInner: !flippedB, dtype: dtype("b") };
   const a = { name: "a", alongInner: flippedA };
   const da = { batch, inner: columns, y: "d_a", adds: adds("d_a") };
   const db = { batch, inner: rows, y: "d_b", adds: adds("d_b") };
@@ -88,7 +96,7 @@ function extentsOf({
 }
 
 function scheduleOf(product: Product, gpu: Gpu): Schedule {
-  if (product.rows.value <= mostRows) return { passes: [gemv(product, gpu)] };
+  if (product.rows.value <= mostRows && !product.residual) return { passes: [gemv(product, gpu)] };
   const { tile, parts } = plan(product, gpu);
   const numbers = product.batch * product.rows.value * product.columns.value;
   return { passes: gemm(product, tile, parts), ...(parts > 1 && { scratch: { partials: parts * numbers } }) };

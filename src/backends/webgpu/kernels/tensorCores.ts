@@ -56,6 +56,7 @@ export function tensorCores({ sizes }: KernelCall): Pass {
 var<workgroup> tileA: array<f16, ${tile * lineA}>;
 var<workgroup> tileB: array<f16, ${depth * lineB}>;
 var<workgroup> edge: array<f32, ${(size / 32) * side * side}>;
+@diagnostic(off, chromium.subgroup_matrix_uniformity)
 fn run(group: u32, lane: u32, subgroupLane: u32, subgroupSize: u32) {
   let row = group / ${columns / tile}u * ${tile}u;
   let column = group % ${columns / tile}u * ${tile}u;
