@@ -49,7 +49,9 @@ export async function requestGpu(
     ? {}
     : Object.fromEntries(wantedLimits.map((limit) => [limit, adapter.limits[limit]]));
   try {
-    return await adapter.requestDevice({ requiredFeatures, requiredLimits });
+    const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
+    if (hasMatrices(device, adapter.info)) withMatrices.add(device);
+    return device;
   } catch (error) {
     throw new DeviceError(
       `webgpu: the adapter gave no device: ${error instanceof Error ? error.message : error}`,
@@ -73,7 +75,7 @@ export function capabilitiesOf(device: GPUDevice, options: GpuOptions = {}): Gpu
     invocations: limits.maxComputeInvocationsPerWorkgroup,
     subgroups: has("subgroups", options.subgroups) ? { least: subgroupMinSize, most: subgroupMaxSize } : null,
     f16: has("shader-f16", options.f16),
-    matrices: features.has("shader-f16") && features.has("subgroups") && hasMatrices(device),
+    matrices: withMatrices.has(device),
     fuse: options.fuse ?? true,
     parallelism: options.parallelism ?? 65536,
   };
@@ -87,14 +89,17 @@ export const leastGpu: Gpu = {
   subgroups: null,
   f16: false,
   matrices: false,
-    fuse: true,
+  fuse: true,
   parallelism: 65536,
 };
 
-/** Whether the device has the one kind of matrix units that kernels use. */
-function hasMatrices({ features, limits, adapterInfo }: GPUDevice): boolean {
-  if (!features.has(matrixFeature) || adapterInfo.subgroupMinSize !== 32) return false;
-  const { subgroupMatrixConfigs = [] } = adapterInfo as { subgroupMatrixConfigs?: Iterable<MatrixConfig> };
+/** Devices with the one kind of matrix units that kernels use: only their adapters tell. */
+const withMatrices = new WeakSet<GPUDevice>();
+
+function hasMatrices({ features, limits }: GPUDevice, info: GPUAdapterInfo): boolean {
+  const needed = [matrixFeature, "shader-f16", "subgroups"] as const;
+  if (needed.some((feature) => !features.has(feature)) || info.subgroupMinSize !== 32) return false;
+  const { subgroupMatrixConfigs = [] } = info as { subgroupMatrixConfigs?: Iterable<MatrixConfig> };
   const enough = limits.maxComputeWorkgroupStorageSize >= 28 * 1024;
   return (
     enough &&

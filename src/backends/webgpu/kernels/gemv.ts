@@ -46,9 +46,9 @@ interface Shape {
   readonly sharers: number;
 }
 
-/** As many columns, in lines of 32 to 256 bytes, as leave enough workgroups; but no more sharers than inner has work for. */
+/** As many columns, in lines of 32 to 1024 bytes, as leave enough workgroups; but no more sharers than inner has work for. */
 function acrossOf({ batch, columns, inner }: Product, enough: number): Shape {
-  const busy = [16, 8, 4].find((v) => batch * Math.ceil(columns.value / (4 * v)) >= enough) ?? 2;
+  const busy = [64, 32, 16, 8, 4].find((v) => batch * Math.ceil(columns.value / (4 * v)) >= enough) ?? 2;
   const sharers = Math.min(size / busy, powerBelow(inner.value / 4));
   return { columns: (4 * size) / sharers, sharers };
 }

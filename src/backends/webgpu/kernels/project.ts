@@ -1,10 +1,10 @@
 /**
- * A workgroup owns 32 columns of one product and reads them once, from all rows of the weight: eight lanes side by side
- * have four columns each, 32 slices of the inner size are added up in workgroup memory at the end, in a fixed order. The
+ * A workgroup owns 16 to 256 columns of one product and reads them once, from all rows of the weight: lanes side by side
+ * have four columns each, slices of the inner size are added up in workgroup memory at the end, in a fixed order. The
  * row that is multiplied is prepared by every workgroup for itself, from the caches. Traffic: the weights. Wrong for
  * many rows: it does rows multiply-adds for each weight it reads.
  */
-import { type Kernel, type KernelCall, type KernelSet, onePass } from "../kernel.ts";
+import { type Gpu, type Kernel, type KernelCall, type KernelSet, onePass } from "../kernel.ts";
 import { sumOfGroup, weightAt, weightBinding } from "./library.ts";
 
 const size = 256;
@@ -24,11 +24,20 @@ function productsOf({ sizes }: KernelCall): Product[] {
     .filter(({ columns }) => columns > 0);
 }
 
-const forward: Kernel = (call) => {
+/** Lanes side by side: as many as leave workgroups for the whole GPU, since long lines are read fastest. */
+function acrossOf(products: readonly Product[], width: number, { parallelism }: Gpu): number {
+  const groups = (across: number) =>
+    products.reduce((sum, { columns }) => sum + Math.ceil(columns / (width * across)), 0);
+  const widths = [256, 128, 64, 32, 16].map((columns) => columns / width);
+  return widths.find((across) => groups(across) >= parallelism / size / 2) ?? 16 / width;
+}
+
+const forward: Kernel = (call, gpu) => {
   const { rows, inner, dConv = 0, silu = 0 } = call.sizes;
   const products = productsOf(call);
   const vector = products.every(({ columns }) => columns % 4 === 0);
-  const [type, width, across] = vector ? ["vec4f", 4, 8] : ["f32", 1, 32];
+  const [type, width] = vector ? ["vec4f", 4] : ["f32", 1];
+  const across = acrossOf(products, width, gpu);
   const slices = size / across;
   const tile = Math.floor(staged / rows);
   const groups = products.map(({ columns }) => Math.ceil(columns / (width * across)));
