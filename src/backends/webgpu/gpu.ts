@@ -14,6 +14,8 @@ export interface GpuOptions {
   defaultLimits?: boolean;
   /** Invocations that are thought to keep the GPU busy: kernels choose their tiles and parts by it. Default 65 536. */
   parallelism?: number;
+  /** How scans go over time, where that should not follow from the sizes (see `Gpu`). */
+  scan?: Gpu["scan"];
 }
 
 /** Limits that kernels and tensors profit from. */
@@ -78,6 +80,7 @@ export function capabilitiesOf(device: GPUDevice, options: GpuOptions = {}): Gpu
     matrices: withMatrices.has(device),
     fuse: options.fuse ?? true,
     parallelism: options.parallelism ?? 65536,
+    scan: options.scan,
   };
 }
 

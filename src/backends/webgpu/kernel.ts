@@ -19,6 +19,8 @@ export interface Gpu {
   readonly fuse: boolean;
   /** Invocations that keep the whole GPU busy. */
   readonly parallelism: number;
+  /** Scans in one pass over time, or in passes over spans that are worked on side by side. Default: by the sizes. */
+  readonly scan?: "onePass" | "spans";
 }
 
 /** Names of inputs that are reserved words of WGSL. */
