@@ -36,6 +36,11 @@ fn softplus(u: vec4f) -> vec4f {
   return select(u, vec4f(0.0), u < vec4f(0.0)) + log1p(exp(-abs(u)));
 }`;
 
+/** The same functions for single numbers. */
+export function scalar(functions: string): string {
+  return functions.replaceAll("vec4f", "f32");
+}
+
 /** Whether u is not a number. */
 export const isNan = /* wgsl */ `
 fn isNan(u: f32) -> bool {

@@ -14,6 +14,7 @@ import { project } from "./project.ts";
 import { reduceSets } from "./reduce.ts";
 import { reshapeSets } from "./reshape.ts";
 import { rmsNorm } from "./rmsNorm.ts";
+import { selectiveScan } from "./selectiveScan.ts";
 import { convStep, selectiveStep } from "./selectiveStep.ts";
 import { transpose } from "./transpose.ts";
 
@@ -31,6 +32,7 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   readProbe,
   matmul,
   rmsNorm,
+  selectiveScan,
   // What stands for several ops inside of a program: fusion/fusedOps.ts.
   chain,
   matmulAdd,

@@ -1,0 +1,276 @@
+/**
+ * Backward of the selective scan. A workgroup takes up to 32 channels of one sequence, or of a span of it, back through
+ * time, from one kept state to the one before: it recomputes the 16 states between in registers, four for an invocation,
+ * then walks back. What a step gives to B and C is added up over the channels of the workgroup, what it gives to u and Δ
+ * over the states of the channel, both through workgroup memory; a last pass adds up over workgroups and spans. Where
+ * batch · dInner does not fill the GPU, the adjoint is first carried over spans (selectiveScanSpans.ts).
+ *
+ * Traffic: 7 + dState / 16 floats for each step and channel, and dState / 8 for the sums; 6 more where the device binds
+ * but 8 buffers, so that the gate has passes of its own. Two exponentials a state. Large states share few channels, and
+ * write much for B and C.
+ */
+import { DeviceError } from "../../../tensor/errors.ts";
+import type { Gpu, Kernel, KernelCall, Pass } from "../kernel.ts";
+import {
+  chunkSteps,
+  each,
+  gather,
+  loadRows,
+  packable,
+  placeText,
+  resetText,
+  scatter,
+  type Share,
+  shareOf,
+  sigmoid1,
+  type Spans,
+  spanExtent,
+  spansOf,
+  stepFunction,
+} from "./selectiveScanParts.ts";
+import { finishPass, gatePass, ungatePass } from "./selectiveScanSums.ts";
+import { addStates, carryPass, reducePass } from "./selectiveScanSpans.ts";
+import { extent, Work } from "./work.ts";
+
+/** How a workgroup goes through 16 steps: whether the rows of B and C lie in its memory, and steps between two summings. */
+interface Tile {
+  readonly share: Share;
+  readonly rows: boolean;
+  readonly steps: number;
+}
+
+function tileOf(call: KernelCall, gpu: Gpu): Tile {
+  const most = Math.min(gpu.workgroupBytes, 32 * 1024) - 256;
+  const rows = call.sizes.dState <= 32;
+  for (let invocations = Math.min(256, gpu.invocations); invocations >= 1; invocations /= 2) {
+    const share = shareOf(call, 1, invocations);
+    if (share.vectors > 1) break;
+    const fixed = chunkSteps * (12 * share.channels + (rows ? 32 * share.lanes : 0));
+    const steps = [4, 2, 1].find((count) => fixed + 48 * count * share.size <= most);
+    if (steps && (steps > 1 || share.channels <= 8)) return { share, rows, steps };
+  }
+  throw new DeviceError(`webgpu: a scan with gradients has at most 512 states, got ${call.sizes.dState}`);
+}
+
+export const selectiveScanBackward: Kernel = (call, gpu) => {
+  const { batch, dInner } = call.sizes;
+  const tile = tileOf(call, gpu);
+  const spans = spansOf(call, gpu, batch * dInner * tile.share.lanes);
+  const work = new Work();
+  const rows = [extent(call, "batch"), spanExtent(spans)];
+  if (spans.steps !== null) addStates(call, work, spans);
+  work.add("initial", extent(call, "batch", "dState", "dInner"));
+  work.add("sumsA", extent(call, ...rows, "dState", "dInner"));
+  work.add("sumsD", extent(call, ...rows, "dInner"));
+  work.add("sumsBias", extent(call, ...rows, "dInner"));
+  const blocks = { count: 2 * tile.share.perBlocks, wgsl: `${2 * tile.share.perBlocks}u` };
+  work.add("sumsBC", extent(call, "batch", "length", "groups", "dState", blocks));
+
+  const given = ["u", "delta", "z", "d_y", "chunks"].filter((name) => call.has(name));
+  const streams = [...given, "d_u", "d_delta", ...(call.has("z") ? ["d_z"] : [])];
+  const split = streams.length + 1 > gpu.storageBuffers;
+  const inputs = packable(call);
+  delete inputs.state;
+  if (spans.steps !== null) delete inputs.d_next_state; // it is carried to the last span
+  const passes = work.pack(inputs, call, streams.length - (split ? 2 : 0), gpu.storageBuffers);
+  if (spans.steps !== null) {
+    passes.push(reducePass(call, work, spans, "backward", gpu), carryPass(call, work, spans, "backward"));
+  }
+  if (split) passes.push(gatePass(call));
+  passes.push(backPass(call, work, tile, spans, split));
+  if (split && call.has("d_z")) passes.push(ungatePass(call));
+  passes.push(...finishPass(call, work, tile.share, spans));
+  const scratch: Record<string, number> = { work: work.length };
+  if (split) scratch.gated = call.length("u");
+  for (const name of streams.slice(given.length)) if (!call.has(name)) scratch[name] = 1; // bound, not written
+  return { passes, scratch };
+};
+
+function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split: boolean): Pass {
+  const { share } = tile;
+  const { channels, lanes, size, padded, ragged } = share;
+  const { batch, length, dInner, dState, groups } = call.sizes;
+  const has = (name: string) => call.has(name);
+  const eachStep = (line: (t: number) => string) => each(chunkSteps, line);
+  const gated = has("z") && !split;
+  const names = ["u", "delta", "A", "B", "C", "D", "deltaBias", "resets", "chunks"];
+  if (!split) names.push("z", "d_y");
+  if (spans.steps === null) names.push("d_next_state");
+  const written = ["d_u", "d_delta", ...(has("z") && !split ? ["d_z"] : [])];
+  const entered =
+    spans.steps !== null
+      ? (m: string) => work.at("starts", `(row * dState + ${m}) * dInner + d`)
+      : (m: string) => work.at("d_next_state", `(b * dState + ${m}) * dInner + d`);
+  // How a gradient is put into its buffer: not at all, over what is there, or added to it; numbers, for one pipeline.
+  const put = (name: string) => (has(name) ? (call.adds(name) ? 2 : 1) : 0);
+  const enters = spans.steps !== null || has("d_next_state");
+  const row = (name: string, t: number) =>
+    tile.rows
+      ? `rows${name}[${t * lanes}u + s]`
+      : gather(padded, "n", (m) =>
+          work.at(name, `((b * length + begin + min(${t}u, count - 1u)) * groups + ofGroup) * dState + ${m}`),
+        );
+  const reset = (t: number) => (has("resets") ? `(cuts & ${2 ** t}u) != 0u` : "false");
+  const own = (value: string) => (ragged ? `select(vec4f(0.0), ${value}, mine)` : value);
+  const dy = !has("d_y")
+    ? "0.0"
+    : split
+      ? "gated[at]"
+      : gated
+        ? "d_y[at] * z[at] * sigmoid(z[at])"
+        : "d_y[at]";
+
+  const walkBack = (t: number) => /* wgsl */ `    {
+      let cell = cells[${t * channels}u + c];
+      let pull = pulls[${t * channels}u + c];
+      let B = ${row("B", t)};
+      let C = ${row("C", t)};
+      let input = cell.x * cell.y;
+      let decay = exp2(rate * cell.x);
+      let carried = decay * before${t};
+      let h = fma(B, vec4f(input), carried);
+      g = fma(C, vec4f(pull), g);
+      ${padded ? "g = select(g, vec4f(0.0), beyond);" : ""}
+      let slope = g * carried;
+      dRate = fma(slope, vec4f(cell.x), dRate);
+      partsB[${(t % tile.steps) * size}u + lane] = ${own("g * input")};
+      partsC[${(t % tile.steps) * size}u + lane] = ${own("h * pull")};
+      sums[${(t % tile.steps) * size}u + lane] = vec3f(dot(C, h), dot(g, B), dot(slope, a));
+      g = select(g * decay, vec4f(0.0), ${reset(t)});
+    }`;
+  return {
+    reads: [...work.bound(names.filter(has))],
+    writes: [...written, ...(split ? ["gated"] : []), "work"],
+    workgroups: batch * spans.count * groups * share.perBlocks,
+    workgroupSize: size,
+    numbers: { putU: put("d_u"), putDelta: put("d_delta"), putZ: put("d_z") },
+    bytes:
+      4 *
+      (batch * length * dInner * (4 + (has("z") ? 2 : 0) + (has("d_y") ? 1 : 0)) +
+        batch * Math.ceil(length / chunkSteps) * dInner * dState +
+        2 * batch * length * groups * dState * (1 + share.perBlocks) +
+        2 * batch * spans.count * dInner * (dState + 1)),
+    operations: batch * length * dInner * (21 * dState + 40),
+    code: /* wgsl */ `${stepFunction(call)}${sigmoid1}
+${tile.rows ? each(2, (i) => `var<workgroup> rows${"BC"[i]}: array<vec4f, ${chunkSteps * lanes}>;`) : ""}
+var<workgroup> cells: array<vec2f, ${chunkSteps * channels}>;
+var<workgroup> pulls: array<f32, ${chunkSteps * channels}>;
+var<workgroup> partsB: array<vec4f, ${tile.steps * size}>;
+var<workgroup> partsC: array<vec4f, ${tile.steps * size}>;
+var<workgroup> sums: array<vec3f, ${tile.steps * size}>;
+struct Total { skip: f32, bias: f32 }
+${finishCells(call, tile, split)}
+${sumRows(tile, work)}
+fn run(group: u32, lane: u32) {${placeText(share, spans)}
+  let n = 4u * s;
+  let skip = ${has("D") ? work.at("D", "d") : "0.0"};
+  let bias = ${has("deltaBias") ? work.at("deltaBias", "d") : "0.0"};
+  let a = ${gather(padded, "n", (m) => work.at("A", `${m} * dInner + d`))};
+  let rate = ${Math.LOG2E} * a;
+  let beyond = vec4u(0u, 1u, 2u, 3u) + n >= vec4u(dState);
+  var g = ${enters ? gather(padded, "n", entered) : "vec4f(0.0)"};
+  var dRate = vec4f(0.0);
+  var total = Total(0.0, 0.0);
+  for (var i = (end - first + ${chunkSteps - 1}u) / ${chunkSteps}u; i > 0u; i--) {
+    let begin = first + ${chunkSteps}u * (i - 1u);
+    let count = min(${chunkSteps}u, end - begin);
+${each(Math.ceil(chunkSteps / lanes), (k) => {
+  const t = `(s + ${k * lanes}u)`;
+  const store = `let at = (b * length + begin + min(${t}, count - 1u)) * dInner + d;
+      let inside = ${t} < count;
+      cells[${t} * ${channels}u + c] = select(vec2f(0.0), vec2f(stepOf(delta[at] + bias), u[at]), inside);
+      pulls[${t} * ${channels}u + c] = select(0.0, ${dy}, inside);`;
+  return `    ${(k + 1) * lanes > chunkSteps ? `if (${t} < ${chunkSteps}u) ` : ""}{ ${store} }`;
+})}${tile.rows ? loadRows(work, "B", "rowsB", share, chunkSteps) + loadRows(work, "C", "rowsC", share, chunkSteps) : ""}
+    ${has("resets") ? `var cuts = 0u;\n    for (var t = 0u; t < count; t++) { cuts |= select(0u, 1u, ${resetText(call, work, "begin + t")}) << t; }` : ""}
+    workgroupBarrier();
+    let at = (b * ((length + ${chunkSteps - 1}u) / ${chunkSteps}u) + begin / ${chunkSteps}u) * dState;
+    var h = ${gather(padded, "n", (m) => `chunks[(at + ${m}) * dInner + d]`)};
+${eachStep(
+  (t) => `    let before${t} = ${has("resets") ? `select(h, vec4f(0.0), ${reset(t)})` : "h"};
+${t < chunkSteps - 1 ? `    { let cell = cells[${t * channels}u + c]; h = fma(exp2(rate * cell.x), before${t}, ${row("B", t)} * (cell.x * cell.y)); }` : ""}`,
+)}
+    for (var j = ${chunkSteps / tile.steps}u; j > 0u; j--) {
+      switch (j) {
+${each(
+  chunkSteps / tile.steps,
+  (j) => `case ${j + 1}u: {\n${each(tile.steps, (t) => walkBack((j + 1) * tile.steps - 1 - t))}\n}`,
+)}
+        default: {}
+      }
+      workgroupBarrier();
+      total = finishCells(total, b * length + begin, ${tile.steps}u * (j - 1u), count, d, c, s, mine, skip, bias);
+      sumRows(b * length + begin, ${tile.steps}u * (j - 1u), count, block, lane);
+      workgroupBarrier();
+    }
+  }
+  if (mine) {
+    ${scatter(padded, "n", (m) => work.at("sumsA", `(row * dState + ${m}) * dInner + d`), "dRate")}
+    if (first == 0u) { ${scatter(padded, "n", (m) => work.at("initial", `(b * dState + ${m}) * dInner + d`), "g")} }
+  }
+  sums[lane] = vec3f(total.skip, total.bias, 0.0);
+  workgroupBarrier();
+  if (s == 0u && mine) {
+    var all = vec3f(0.0);
+    for (var l = 0u; l < ${lanes}u; l++) { all += sums[l * ${channels}u + c]; }
+    ${work.at("sumsD", "row * dInner + d")} = all.x;
+    ${work.at("sumsBias", "row * dInner + d")} = all.y;
+  }
+}`,
+  };
+}
+
+/** Adds up what the states of a channel give to a step, and finishes its gradients; lane s has every lanes-th step. */
+function finishCells(call: KernelCall, tile: Tile, split: boolean): string {
+  const { channels, lanes, size } = tile.share;
+  const has = (name: string) => call.has(name);
+  const put = (how: string, name: string, value: string) =>
+    `if (${how} == 1u) { ${name}[at] = ${value}; } else if (${how} == 2u) { ${name}[at] += ${value}; }`;
+  const dz = `${has("d_y") ? "d_y[at]" : "0.0"} * y * sigmoid(z[at]) * (1.0 + z[at] * sigmoid(-z[at]))`;
+  const slope = call.sizes.softplus ? `sigmoid(delta[at] + bias)` : "1.0";
+  return /* wgsl */ `
+fn finishCells(before: Total, row: u32, from_: u32, count: u32, d: u32, c: u32, s: u32, mine: bool, skip: f32, bias: f32) -> Total {
+  var total = before;
+  for (var i = s; i < ${tile.steps}u; i += ${lanes}u) {
+    let t = from_ + i;
+    if (t >= count || !mine) { break; }
+    let at = (row + t) * dInner + d;
+    let cell = cells[t * ${channels}u + c];
+    let pull = pulls[t * ${channels}u + c];
+    var sum = vec3f(0.0);
+    for (var l = 0u; l < ${lanes}u; l++) { sum += sums[i * ${size}u + l * ${channels}u + c]; }
+    let dStep = fma(cell.y, sum.y, sum.z) * ${slope};
+    let y = fma(skip, cell.y, sum.x);
+    ${put("putU", "d_u", "fma(skip, pull, cell.x * sum.y)")}
+    ${put("putDelta", "d_delta", "dStep")}
+    ${split ? "gated[at] = y;" : has("z") ? put("putZ", "d_z", dz) : ""}
+    total.skip = fma(cell.y, pull, total.skip);
+    total.bias += dStep;
+  }
+  return total;
+}`;
+}
+
+/** Adds up what the channels give to the rows of B and C. An invocation has one number, and begins where no other does. */
+function sumRows({ share, steps }: Tile, work: Work): string {
+  const { channels, lanes, size, perBlocks } = share;
+  return /* wgsl */ `
+fn sumRows(row: u32, from_: u32, count: u32, block: u32, lane: u32) {
+  for (var i = lane; i < ${8 * lanes * steps}u; i += ${size}u) {
+    let k = i % 4u;
+    let v = i / 4u % ${lanes}u;
+    let t = i / ${4 * lanes}u % ${steps}u;
+    let n = 4u * v + k;
+    if (from_ + t >= count || n >= dState) { continue; }
+    let ofC = i >= ${4 * lanes * steps}u;
+    let at = t * ${size}u + v * ${channels}u;
+    var sum = 0.0;
+    for (var j = 0u; j < ${channels}u; j++) {
+      let c = at + (j + i / 4u) % ${channels}u;
+      if (ofC) { sum += partsC[c][k]; } else { sum += partsB[c][k]; }
+    }
+    let r = ((row + from_ + t) * groups * ${perBlocks}u + block) * 2u + select(0u, 1u, ofC);
+    ${work.at("sumsBC", "r * dState + n")} = sum;
+  }
+}`;
+}

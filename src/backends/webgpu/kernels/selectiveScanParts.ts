@@ -1,0 +1,178 @@
+/** What the passes of the selective scan have in common: how work is shared out, and the WGSL for it. */
+import type { Gpu, KernelCall } from "../kernel.ts";
+import { log1p, scalar, sigmoid } from "./library.ts";
+import { extent, type Extent, type Work } from "./work.ts";
+
+/** Steps between two states that are kept for backward. As in ops/selectiveScan.ts. */
+export const chunkSteps = 16;
+
+/**
+ * A workgroup has `channels` neighbouring channels of one group and sequence, for one span of time. `lanes` invocations
+ * share a channel, each with `vectors` · 4 of its states; invocations in a row have channels in a row.
+ */
+export interface Share {
+  readonly channels: number;
+  readonly lanes: number;
+  readonly vectors: number;
+  /** Invocations of a workgroup. */
+  readonly size: number;
+  /** Channels of a group, and workgroups for them. */
+  readonly perGroup: number;
+  readonly perBlocks: number;
+  /** Whether some channels of a workgroup, or some states of a channel, are not there. */
+  readonly ragged: boolean;
+  readonly padded: boolean;
+}
+
+/** `vectors`: how many a lane should have. `most`: invocations of a workgroup, at most. */
+export function shareOf(call: KernelCall, vectors: number, most: number): Share {
+  const { dInner, dState, groups } = call.sizes;
+  const perGroup = dInner / groups;
+  const all = Math.ceil(dState / 4);
+  const lanes = Math.min(most, Math.ceil(all / vectors));
+  let channels = 1;
+  while (channels < Math.min(32, perGroup) && 2 * channels * lanes <= most) channels *= 2;
+  const own = Math.ceil(all / lanes);
+  return {
+    channels,
+    lanes,
+    vectors: own,
+    size: channels * lanes,
+    perGroup,
+    perBlocks: Math.ceil(perGroup / channels),
+    ragged: perGroup % channels !== 0,
+    padded: dState !== 4 * lanes * own,
+  };
+}
+
+/** How time is cut: `steps` for each span, or null where there is but one. */
+export interface Spans {
+  readonly steps: number | null;
+  readonly count: number;
+}
+
+/** Below this part of the invocations that fill the GPU, one pass over time is slower than three over spans. */
+const tooFew = 1 / 4;
+
+/** Shorter sequences are not worth more dispatches. */
+const leastLength = 256;
+
+/** `channels`: invocations that can work side by side without cutting time. */
+export function spansOf({ sizes: { length } }: KernelCall, gpu: Gpu, invocations: number): Spans {
+  const scan =
+    gpu.scan ?? (invocations < tooFew * gpu.parallelism && length >= leastLength ? "spans" : "onePass");
+  if (scan === "onePass") return { steps: null, count: 1 };
+  // Enough to fill the GPU; but then the spans are walked through too, so not many more than they have steps.
+  const wanted = Math.max((length * invocations) / gpu.parallelism, Math.sqrt(length), chunkSteps);
+  const steps = 2 ** Math.floor(Math.log2(wanted));
+  return { steps, count: Math.ceil(length / steps) };
+}
+
+export function spanExtent({ steps, count }: Spans): Extent {
+  return { count, wgsl: steps === null ? "1u" : `((length + ${steps - 1}u) / ${steps}u)` };
+}
+
+/** Bytes of workgroup memory that a workgroup takes at most, so that several are at work on one core. */
+const mostBytes = 15 * 1024;
+
+/** Steps of a tile, whose steps take `bytes` each in workgroup memory: as many as fit, of those between kept states. */
+export function tileSteps(bytes: number): number {
+  let steps = chunkSteps;
+  while (steps > 1 && steps * bytes > mostBytes) steps /= 2;
+  return steps;
+}
+
+/** The inputs that can be copied into the work buffer, what is smallest in a call of one step first. */
+export function packable(call: KernelCall): Record<string, Extent> {
+  const perStep = extent(call, "batch", "length", "groups", "dState");
+  return {
+    D: extent(call, "dInner"),
+    deltaBias: extent(call, "dInner"),
+    resets: extent(call, "batch", "length"),
+    B: perStep,
+    C: perStep,
+    A: extent(call, "dState", "dInner"),
+    state: extent(call, "batch", "dState", "dInner"),
+    d_next_state: extent(call, "batch", "dState", "dInner"),
+  };
+}
+
+/** `stepOf(x)`: Δ′ of x = Δ + Δbias. WGSL's exp may be off by 3 + 2|x| ulp, so it is given the rest after powers of two. */
+export function stepFunction({ sizes }: KernelCall): string {
+  if (!sizes.softplus) return "fn stepOf(x: f32) -> f32 { return x; }";
+  return /* wgsl */ `${scalar(log1p)}
+fn stepOf(x: f32) -> f32 {
+  let far = select(-abs(x), -104.0, abs(x) > 104.0);
+  let n = round(far * 1.44269504);
+  let rest = fma(n, 2.12194440e-4, fma(n, -0.693359375, far));
+  return select(x, 0.0, x < 0.0) + log1p(ldexp(exp(rest), i32(n)));
+}`;
+}
+
+export const sigmoid1 = scalar(sigmoid);
+
+/** Declares b, span, its steps first … end, and of the invocation: channel c of the workgroup, d of all, lane s; mine: d is there. */
+export function placeText({ channels, perGroup, perBlocks }: Share, spans: Spans): string {
+  const { steps } = spans;
+  return /* wgsl */ `
+  let c = lane % ${channels}u;
+  let s = lane / ${channels}u;
+  let block = group % (groups * ${perBlocks}u);
+  let row = group / (groups * ${perBlocks}u);
+  let ofGroup = block / ${perBlocks}u;
+  let inGroup = block % ${perBlocks}u * ${channels}u + c;
+  let mine = inGroup < ${perGroup}u;
+  let d = ofGroup * ${perGroup}u + min(inGroup, ${perGroup - 1}u);
+  let spans = ${spanExtent(spans).wgsl};
+  let b = row / spans;
+  let span = row % spans;
+  let first = ${steps === null ? "0u" : `span * ${steps}u`};
+  let end = ${steps === null ? "length" : `min(length, first + ${steps}u)`};`;
+}
+
+/** Four numbers at `at(n)` for n = first …, 0 where n is not a state. */
+export function gather(padded: boolean, first: string, at: (n: string) => string): string {
+  const one = (k: number) =>
+    padded
+      ? `select(0.0, ${at(`min(${first} + ${k}u, dState - 1u)`)}, ${first} + ${k}u < dState)`
+      : at(`(${first} + ${k}u)`);
+  return `vec4f(${[0, 1, 2, 3].map(one).join(", ")})`;
+}
+
+/** Puts the vector `value` to `at(n)` for n = first …, as far as those are states. */
+export function scatter(padded: boolean, first: string, at: (n: string) => string, value: string): string {
+  const one = (k: number) => {
+    const put = `${at(`(${first} + ${k}u)`)} = ${value}[${k}];`;
+    return padded ? `if (${first} + ${k}u < dState) { ${put} }` : put;
+  };
+  return [0, 1, 2, 3].map(one).join(" ");
+}
+
+/**
+ * Puts rows of B or C from step `begin` on into `rows`, an array of workgroup memory; each is padded to vectors. They are
+ * `count`, or `fixed` with zeros behind those.
+ */
+export function loadRows(work: Work, name: string, rows: string, share: Share, fixed?: number): string {
+  const { lanes, vectors, size, padded } = share;
+  const width = lanes * vectors;
+  const row = fixed ? `min(i / ${width}u, count - 1u)` : `i / ${width}u`;
+  const values = gather(padded, `i % ${width}u * 4u`, (n) => work.at(name, `at + ${n}`));
+  return /* wgsl */ `
+    for (var i = lane; i < ${fixed ? `${fixed * width}u` : `count * ${width}u`}; i += ${size}u) {
+      let at = ((b * length + begin + ${row}) * groups + ofGroup) * dState;
+      ${rows}[i] = ${fixed ? `select(vec4f(0.0), ${values}, i < count * ${width}u)` : values};
+    }`;
+}
+
+/** Whether step t of sequence b begins a document. */
+export function resetText(call: KernelCall, work: Work, t: string): string {
+  if (!call.has("resets")) return "false";
+  return work.has("resets")
+    ? `(${work.at("resets", `b * length + ${t}`)} != 0.0)`
+    : `(resets[b * length + ${t}] != 0)`;
+}
+
+/** For each of the first `count` numbers, one line. */
+export function each(count: number, line: (i: number) => string): string {
+  return Array.from({ length: count }, (_, i) => line(i)).join("\n");
+}

@@ -1,0 +1,150 @@
+/**
+ * What a span of time does to a state, forward and backward. Its start comes to its end as exp(A ΣΔ′) start + rest, so
+ * ΣΔ′ for each channel and the rest for each state are reduced, all spans side by side; then each state is carried
+ * through the spans, one after the other. Backward in time the adjoint is carried, which needs no h. Traffic: forward 2,
+ * backward 3 floats for each step and channel, and 3 for each state and span.
+ */
+import type { Gpu, KernelCall, Pass } from "../kernel.ts";
+import { wide } from "./library.ts";
+import {
+  each,
+  gather,
+  loadRows,
+  placeText,
+  resetText,
+  scatter,
+  shareOf,
+  sigmoid1,
+  type Spans,
+  spanExtent,
+  stepFunction,
+  tileSteps,
+} from "./selectiveScanParts.ts";
+import { extent, type Work } from "./work.ts";
+
+export type Direction = "forward" | "backward";
+
+/** Regions: `starts`, what a span is entered with; `drifts`, its ΣΔ′; `cuts`, 1 where it holds a reset. */
+export function addStates(call: KernelCall, work: Work, spans: Spans): void {
+  const all = spanExtent(spans);
+  work.add("starts", extent(call, "batch", all, "dState", "dInner"));
+  work.add("drifts", extent(call, "batch", all, "dInner"));
+  work.add("cuts", extent(call, "batch", all));
+}
+
+/** Writes into `starts` what a span that is entered with 0 is left with, and its drift and cut. */
+export function reducePass(call: KernelCall, work: Work, spans: Spans, direction: Direction, gpu: Gpu): Pass {
+  const share = shareOf(call, 1, Math.min(256, gpu.invocations));
+  const { channels, lanes, vectors, size, padded } = share;
+  const { batch, length, dInner, dState, groups } = call.sizes;
+  const back = direction === "backward";
+  const steps = tileSteps(16 * lanes * vectors + 8 * channels);
+  const eachCell = (line: (k: number) => string) => each(Math.ceil(steps / lanes), line);
+  const eachVector = (line: (j: number) => string) => each(vectors, line);
+  const n = (j: number) => `(s * ${4 * vectors}u + ${4 * j}u)`;
+  const row = `rows[t * ${lanes * vectors}u + s * ${vectors}u`;
+  const gated = back && call.has("z");
+  const input = back
+    ? call.has("d_y")
+      ? gated
+        ? "d_y[at] * z[at] * sigmoid(z[at])"
+        : "d_y[at]"
+      : "0.0"
+    : "step * u[at]";
+  const names = back
+    ? ["delta", "z", "d_y", "A", "C", "deltaBias", "resets"]
+    : ["u", "delta", "A", "B", "deltaBias", "resets"];
+  const put = (m: string) => work.at("starts", `(row * dState + ${m}) * dInner + d`);
+  return {
+    reads: work.bound(names.filter((name) => call.has(name))),
+    writes: ["work"],
+    workgroups: batch * spans.count * groups * share.perBlocks,
+    workgroupSize: size,
+    bytes:
+      4 *
+      (batch * length * (dInner * (gated ? 3 : 2) + groups * dState) +
+        batch * spans.count * dInner * (dState + 1) +
+        dInner * dState),
+    operations: batch * length * dInner * (4 * dState + (call.sizes.softplus ? 20 : 2) + (gated ? 6 : 0)),
+    code: /* wgsl */ `${stepFunction(call)}${sigmoid1}
+var<workgroup> rows: array<vec4f, ${steps * lanes * vectors}>;
+var<workgroup> cells: array<vec2f, ${steps * channels}>;
+fn run(group: u32, lane: u32) {${placeText(share, spans)}
+  let bias = ${call.has("deltaBias") ? work.at("deltaBias", "d") : "0.0"};
+${eachVector(
+  (j) => `  let rate${j} = ${Math.LOG2E} * ${gather(padded, n(j), (m) => work.at("A", `${m} * dInner + d`))};
+  var rest${j} = vec4f(0.0);`,
+)}
+  var drift = 0.0;
+  var cut = false;
+  // Nothing is entered from the last span, so what it is left with need not be known.
+  let tiles = select((end - first + ${steps - 1}u) / ${steps}u, 0u, span == ${back ? "0u" : "spans - 1u"});
+  for (var i = 0u; i < tiles; i++) {
+    let begin = first + ${steps}u * ${back ? "(tiles - 1u - i)" : "i"};
+    let count = min(${steps}u, end - begin);
+    workgroupBarrier();
+${eachCell(
+  (k) => `    if (s + ${k * lanes}u < count) {
+      let at = (b * length + begin + s + ${k * lanes}u) * dInner + d;
+      let step = stepOf(delta[at] + bias);
+      cells[(s + ${k * lanes}u) * ${channels}u + c] = vec2f(step, ${input});
+    }`,
+)}${loadRows(work, back ? "C" : "B", "rows", share)}
+    workgroupBarrier();
+    for (var j = 0u; j < count; j++) {
+      let t = ${back ? "count - 1u - j" : "j"};
+      let cell = cells[t * ${channels}u + c];
+      let reset = ${resetText(call, work, "begin + t")};
+      drift += cell.x;
+      cut = cut || reset;
+${eachVector((j) =>
+  back
+    ? `      rest${j} = select(exp2(rate${j} * cell.x) * fma(${row} + ${j}u], vec4f(cell.y), rest${j}), vec4f(0.0), reset);`
+    : `      rest${j} = fma(exp2(rate${j} * cell.x), select(rest${j}, vec4f(0.0), reset), ${row} + ${j}u] * cell.y);`,
+)}
+    }
+  }
+  if (tiles > 0u && mine) {
+${eachVector((j) => `    ${scatter(padded, n(j), put, `rest${j}`)}`)}
+    if (s == 0u) { ${work.at("drifts", "row * dInner + d")} = drift; }
+  }
+  if (block == 0u && lane == 0u) { ${work.at("cuts", "row")} = select(0.0, 1.0, cut); }
+}`,
+  };
+}
+
+/** Puts in the place of what spans are left with what they are entered with. An invocation has one state. */
+export function carryPass(call: KernelCall, work: Work, spans: Spans, direction: Direction): Pass {
+  const { batch, dInner, dState } = call.sizes;
+  const back = direction === "backward";
+  const initial = back ? "d_next_state" : "state";
+  const given = call.has(initial);
+  const own = batch * dInner * dState;
+  return {
+    reads: work.bound(given ? ["A", initial] : ["A"]),
+    writes: ["work"],
+    workgroups: Math.ceil(own / wide),
+    workgroupSize: wide,
+    bytes: 4 * (own * (2 * spans.count + (given ? 1 : 0)) + dInner * (dState + batch * spans.count)),
+    operations: 4 * own * spans.count,
+    code: /* wgsl */ `
+fn run(group: u32, lane: u32) {
+  let i = group * ${wide}u + lane;
+  if (i >= batch * dState * dInner) { return; }
+  let spans = ${spanExtent(spans).wgsl};
+  let d = i % dInner;
+  let n = i / dInner % dState;
+  let b = i / dInner / dState;
+  let rate = ${Math.LOG2E} * ${work.at("A", "n * dInner + d")};
+  var h = ${given ? work.at(initial, "i") : "0.0"};
+  for (var k = 0u; k < spans; k++) {
+    let row = b * spans + ${back ? "spans - 1u - k" : "k"};
+    let at = (row * dState + n) * dInner + d;
+    let rest = ${work.at("starts", "at")};
+    ${work.at("starts", "at")} = h;
+    let carried = exp2(rate * ${work.at("drifts", "row * dInner + d")}) * h;
+    h = rest + select(carried, 0.0, ${work.at("cuts", "row")} != 0.0);
+  }
+}`,
+  };
+}

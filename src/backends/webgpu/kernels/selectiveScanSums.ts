@@ -1,0 +1,107 @@
+/** The passes around the selective scan's way back: the gate, where it needs passes of its own, and the last sums. */
+import type { KernelCall, Pass } from "../kernel.ts";
+import { into, wide } from "./library.ts";
+import { type Share, sigmoid1, spanExtent, type Spans } from "./selectiveScanParts.ts";
+import type { Work } from "./work.ts";
+
+/** `gated` = dy silu(z). */
+export function gatePass(call: KernelCall): Pass {
+  const count = call.length("u");
+  return {
+    reads: ["z", "d_y"],
+    writes: ["gated"],
+    workgroups: Math.ceil(count / wide),
+    workgroupSize: wide,
+    code: /* wgsl */ `${sigmoid1}
+fn run(group: u32, lane: u32) {
+  let i = ${wide}u * group + lane;
+  if (i < batch * length * dInner) { gated[i] = d_y[i] * z[i] * sigmoid(z[i]); }
+}`,
+  };
+}
+
+/** The gradient of z, from what `gated` then holds: what is gated. */
+export function ungatePass(call: KernelCall): Pass {
+  const count = call.length("u");
+  return {
+    reads: ["z", "d_y", "gated"],
+    writes: ["d_z"],
+    workgroups: Math.ceil(count / wide),
+    workgroupSize: wide,
+    code: /* wgsl */ `${sigmoid1}
+fn run(group: u32, lane: u32) {
+  let i = ${wide}u * group + lane;
+  if (i >= batch * length * dInner) { return; }
+  d_z[i] ${into(call.adds("d_z"))} d_y[i] * gated[i] * sigmoid(z[i]) * (1.0 + z[i] * sigmoid(-z[i]));
+}`,
+  };
+}
+
+/** Adds up over workgroups, sequences and spans, for every gradient of that kind that is asked for. */
+export function finishPass(call: KernelCall, work: Work, { perBlocks }: Share, spans: Spans): Pass[] {
+  const { batch, length, dInner, dState, groups } = call.sizes;
+  const rows = `batch * ${spanExtent(spans).wgsl}`;
+  const overRows = (region: string, width: string) =>
+    `for (var r = 0u; r < ${rows}; r++) { sum += ${work.at(region, `r * ${width} + i`)}; }`;
+  const overBlocks = (which: number) =>
+    `for (var p = 0u; p < ${perBlocks}u; p++) {
+      sum += ${work.at("sumsBC", `((i / dState * ${perBlocks}u + p) * 2u + ${which}u) * dState + i % dState`)};
+    }`;
+  const perStep = { count: batch * length * groups * dState, extent: "batch * length * groups * dState" };
+  const many = batch * spans.count;
+  const outputs = [
+    {
+      name: "d_A",
+      count: dState * dInner,
+      extent: "dState * dInner",
+      terms: many,
+      sum: overRows("sumsA", "(dState * dInner)"),
+    },
+    { name: "d_D", count: dInner, extent: "dInner", terms: many, sum: overRows("sumsD", "dInner") },
+    {
+      name: "d_deltaBias",
+      count: dInner,
+      extent: "dInner",
+      terms: many,
+      sum: overRows("sumsBias", "dInner"),
+    },
+    {
+      name: "d_state",
+      count: batch * dState * dInner,
+      extent: "batch * dState * dInner",
+      terms: 1,
+      sum: `sum = ${work.at("initial", "i")};`,
+    },
+    { name: "d_B", ...perStep, terms: perBlocks, sum: overBlocks(0) },
+    { name: "d_C", ...perStep, terms: perBlocks, sum: overBlocks(1) },
+  ].filter(({ name }) => call.has(name));
+  if (outputs.length === 0) return [];
+  const all = outputs.reduce((sum, { count }) => sum + count, 0);
+  return [
+    {
+      reads: ["work"],
+      writes: outputs.map(({ name }) => name),
+      workgroups: Math.ceil(all / wide),
+      workgroupSize: wide,
+      bytes:
+        4 *
+        outputs.reduce((sum, { name, count, terms }) => sum + count * (terms + (call.adds(name) ? 2 : 1)), 0),
+      operations: outputs.reduce((sum, { count, terms }) => sum + count * terms, 0),
+      code: /* wgsl */ `
+fn run(group: u32, lane: u32) {
+  var i = ${wide}u * group + lane;
+  var sum = 0.0;
+${outputs
+  .map(
+    ({ name, extent, sum }) => `  if (i < ${extent}) {
+    ${sum}
+    ${name}[i] ${into(call.adds(name))} sum;
+    return;
+  }
+  i -= ${extent};`,
+  )
+  .join("\n")}
+}`,
+    },
+  ];
+}
