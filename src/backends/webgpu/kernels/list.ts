@@ -3,6 +3,7 @@ import { activationSets } from "./activation.ts";
 import { adamw } from "./adamw.ts";
 import { arithmeticSets } from "./arithmetic.ts";
 import { chain } from "./chain.ts";
+import { crossEntropy } from "./crossEntropy.ts";
 import { diagonalDiscretize } from "./diagonalDiscretize.ts";
 import { diagonalFilter } from "./diagonalFilter.ts";
 import { dropout } from "./dropout.ts";
@@ -16,6 +17,7 @@ import { reshapeSets } from "./reshape.ts";
 import { rmsNorm } from "./rmsNorm.ts";
 import { selectiveScan } from "./selectiveScan.ts";
 import { convStep, selectiveStep } from "./selectiveStep.ts";
+import { softmax } from "./softmax.ts";
 import { transpose } from "./transpose.ts";
 
 /** Every op that the GPU has kernels for, by name. */
@@ -44,4 +46,6 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   adamw,
   sumOfSquares,
   clipFactor,
+  crossEntropy,
+  softmax,
 };
