@@ -7,6 +7,7 @@ import { crossEntropy } from "./crossEntropy.ts";
 import { diagonalDiscretize } from "./diagonalDiscretize.ts";
 import { diagonalFilter } from "./diagonalFilter.ts";
 import { dropout } from "./dropout.ts";
+import { embedding } from "./embedding.ts";
 import { clipFactor, sumOfSquares } from "./gradientNorm.ts";
 import { layerNorm } from "./layerNorm.ts";
 import { matmul, matmulAdd } from "./matmul.ts";
@@ -47,5 +48,6 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   sumOfSquares,
   clipFactor,
   crossEntropy,
+  embedding,
   softmax,
 };
