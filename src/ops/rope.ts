@@ -69,7 +69,7 @@ export function rope(u: Tensor, { position, base = 10_000 }: RopeOptions = {}): 
 }
 
 /** exp(i 2ᵏ θ) for each binary digit k and each pair. */
-function turnsOf(headDim: number, base: number): Float64Array {
+export function turnsOf(headDim: number, base: number): Float64Array {
   return Float64Array.from({ length: digits * headDim }, (_, at) => {
     const theta = base ** ((-2 * Math.floor((at % headDim) / 2)) / headDim);
     const angle = 2 ** Math.floor(at / headDim) * theta;

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { mul } from "../../src/ops/arithmetic.ts";
 import { sum } from "../../src/ops/reduce.ts";
-import { rope } from "../../src/ops/rope.ts";
+import { rope, ropeOp, turnsOf } from "../../src/ops/rope.ts";
 import { gradients } from "../../src/tensor/autograd.ts";
 import type { Device } from "../../src/tensor/device.ts";
 import type { Tensor } from "../../src/tensor/tensor.ts";
 import { assertNear, normals, weigh } from "../compareCalls.ts";
-import { openDevices } from "../devices.ts";
+import { openDevices, openGpus } from "../devices.ts";
 import { exactDevice, gradcheck } from "../gradcheck.ts";
 
 const devices = await openDevices();
@@ -68,6 +68,43 @@ test("every device computes what the plain loops compute, forward and backward, 
     const got = await run(device);
     for (const i of [0, 1]) assertNear(device.name, got[i], expected[i], tolerance);
   }
+});
+
+test("the gradient of one call is added or overwritten, by a pair's invocation or by one for all heads", async () => {
+  const sizes = [2, 5, 3, 10];
+  const [u, dy] = [normals(1, ...sizes), normals(2, ...sizes)];
+  const gpus = await openGpus(
+    { parallelism: 1 },
+    { parallelism: 2 ** 20, defaultLimits: true, subgroups: false },
+  );
+  const run = async (device: Device, adds: boolean) => {
+    const [given, weights, grad] = [u, dy, u].map(({ values }) => device.tensor(values, sizes));
+    const turns = device.tensor(turnsOf(10, 100), [24, 5, 2]);
+    const y = device.empty(sizes);
+    const call = {
+      op: ropeOp,
+      sizes: ropeOp.shapes([sizes, [1], [24, 5, 2]], null).sizes,
+      inputs: [given.buffer, device.integers([77]).buffer, turns.buffer],
+      outputs: [y.buffer],
+    };
+    device.run({ ...call, pass: "forward", outputGrads: [], inputGrads: [], accumulate: [] });
+    device.run({
+      ...call,
+      pass: "backward",
+      outputGrads: [weights.buffer],
+      inputGrads: [grad.buffer, null, null],
+      accumulate: [adds, false, false],
+    });
+    return [await y.read(), await grad.read()];
+  };
+  for (const adds of [false, true]) {
+    const expected = await run(exactDevice(), adds);
+    for (const device of [...devices, ...gpus]) {
+      const got = await run(device, adds);
+      for (const i of [0, 1]) assertNear(device.name, got[i], expected[i], tolerance);
+    }
+  }
+  for (const gpu of gpus) await gpu.dispose();
 });
 
 test("rows have the same bits wherever a sequence is cut", async () => {

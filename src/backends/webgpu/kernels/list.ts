@@ -2,6 +2,7 @@ import type { KernelSet } from "../kernel.ts";
 import { activationSets } from "./activation.ts";
 import { adamw } from "./adamw.ts";
 import { arithmeticSets } from "./arithmetic.ts";
+import { advance, assignAt } from "./cache.ts";
 import { chain } from "./chain.ts";
 import { crossEntropy } from "./crossEntropy.ts";
 import { diagonalDiscretize } from "./diagonalDiscretize.ts";
@@ -15,8 +16,11 @@ import { copyProbe, fmaProbe, readProbe } from "./probe.ts";
 import { project } from "./project.ts";
 import { reduceSets } from "./reduce.ts";
 import { reshapeSets } from "./reshape.ts";
+import { diagonalDiscretize } from "./diagonalDiscretize.ts";
+import { diagonalFilter } from "./diagonalFilter.ts";
 import { rmsNorm } from "./rmsNorm.ts";
 import { selectiveScan } from "./selectiveScan.ts";
+import { rope } from "./rope.ts";
 import { convStep, selectiveStep } from "./selectiveStep.ts";
 import { softmax } from "./softmax.ts";
 import { transpose } from "./transpose.ts";
@@ -34,6 +38,8 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   fmaProbe,
   readProbe,
   matmul,
+  diagonalDiscretize,
+  diagonalFilter,
   rmsNorm,
   selectiveScan,
   // What stands for several ops inside of a program: fusion/fusedOps.ts.
@@ -47,7 +53,10 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   adamw,
   sumOfSquares,
   clipFactor,
+  advance,
+  assignAt,
   crossEntropy,
   embedding,
+  rope,
   softmax,
 };
