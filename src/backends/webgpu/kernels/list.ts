@@ -18,6 +18,7 @@ import { reduceSets } from "./reduce.ts";
 import { reshapeSets } from "./reshape.ts";
 import { diagonalDiscretize } from "./diagonalDiscretize.ts";
 import { diagonalFilter } from "./diagonalFilter.ts";
+import { fftConv } from "./fftConv.ts";
 import { rmsNorm } from "./rmsNorm.ts";
 import { selectiveScan } from "./selectiveScan.ts";
 import { rope } from "./rope.ts";
@@ -40,6 +41,7 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   matmul,
   diagonalDiscretize,
   diagonalFilter,
+  fftConv,
   rmsNorm,
   selectiveScan,
   // What stands for several ops inside of a program: fusion/fusedOps.ts.
