@@ -99,6 +99,7 @@ test("argmax is the lowest index of the largest, wherever it stands", async () =
         assert.equal(await argmax(device.tensor(row)).item(), at, device.name);
       }
     }
+    assert.equal(await argmax(device.tensor([-1, -0, 0])).item(), 1, device.name); // zeros are equal
     assert.deepEqual(argmax(device.zeros([2, 5, 3])).shape, [2, 5]);
   }
 });

@@ -5,16 +5,16 @@ import { type Count, reduction } from "./reduction.ts";
 /** Invocations of a workgroup. */
 const size = 256;
 
-/** Rows whose gradients of gain and bias a workgroup adds up: many where there are enough to fill the GPU all the same. */
+/** Rows whose gradients of gain and bias a workgroup adds up: as many as leave 256 workgroups to fill the GPU. */
 function rowsPerGroup(rows: number): number {
-  return rows < 8192 ? 16 : 64;
+  return Math.min(64, Math.max(4, 2 ** Math.floor(Math.log2(rows / 256))));
 }
 
 /**
  * RMS normalization, or, centered, layer normalization.
  *
  * A row belongs to enough invocations that each keeps two vectors of it in registers (numbers, where dModel is
- * no multiple of four), and a workgroup has as many rows as it then has room for. Backward, it goes through 16 or 64 rows,
+ * no multiple of four), and a workgroup has as many rows as it then has room for. Backward, it goes through 4 to 64 rows,
  * adds up what they give to the gradients of gain and bias, and leaves partial sums for a second pass. Traffic: forward 2,
  * backward 3 floats an element. Past 8192 channels the registers no longer hold a row: correct, but slow.
  */

@@ -77,28 +77,43 @@ fn term(output: u32, i: u32) -> f32 { return u[placeOf(output, i)]; }`,
   };
 }
 
-/** Each element of u: its output is found by division, du is written in order. */
 function repeat(weight: string): Kernel {
-  return (call) => ({ passes: [spread(call, ["d_y"], `${weight} * d_y[output]`)] });
+  return (call) => ({ passes: [spread(call, ["d_y"], () => `${weight} * own`)] });
 }
 
-/** Writes `value`, of an element at `i` along the axis of `output`, to all of du. */
-function spread(call: KernelCall, reads: string[], value: string): Pass {
+/**
+ * Writes all of du, in order, by vectors where they do not cross an end of the axis: `value` is made of `own`, the gradient
+ * of the element's output, its index `i` along the axis, and `output`.
+ */
+function spread(call: KernelCall, reads: readonly string[], value: (type: string) => string): Pass {
+  const { outer, n, inner } = call.sizes;
+  const across = inner % 4 === 0;
+  const along = inner === 1 && (n % 4 === 0 || outer === 1);
+  const four = across || along;
+  const [length, width] = [along ? "((n + 3u) / 4u)" : "n", across ? "(inner / 4u)" : "inner"];
+  const count = outer * (along ? Math.ceil(n / 4) : n) * (across ? inner / 4 : inner);
+  const type = four ? "vec4f" : "f32";
   return {
-    reads,
-    writes: ["d_u"],
-    workgroups: Math.ceil(call.length("d_u") / wide),
+    reads: reads.map((read) => (across ? vectors(read) : read)),
+    writes: [`d_u: ${type}`],
+    workgroups: Math.ceil(count / wide),
     workgroupSize: wide,
     code: /* wgsl */ `
 fn run(group: u32, lane: u32) {
   let at = ${wide}u * group + lane;
-  if (at >= outer * n * inner) { return; }
-  let row = at / inner;
-  let i = row % n;
-  let output = row / n * inner + at % inner;
-  d_u[at] ${into(call.adds("d_u"))} ${value};
+  if (at >= outer * ${length} * ${width}) { return; }
+  ${inner === 1 ? "let row = at;" : `let row = at / ${width};`}
+  let output = ${inner === 1 ? `row / ${length}` : `row / ${length} * ${width} + at % ${width}`};
+  let i = ${along ? `4u * (row % ${length}) + vec4u(0u, 1u, 2u, 3u)` : four ? `vec4u(row % ${length})` : `row % ${length}`};
+  let own = ${along ? "vec4f(d_y[output])" : "d_y[output]"};
+  d_u[at] ${into(call.adds("d_u"))} ${value(type)};
 }`,
   };
+}
+
+/** A binding by vectors of four of what it holds. */
+function vectors(binding: string): string {
+  return binding.endsWith(": u32") ? binding.replace("u32", "vec4u") : `${binding}: vec4f`;
 }
 
 /** Comparing as whole numbers: a larger float has a larger key, NaN the largest, and zeros are one. */
@@ -109,7 +124,6 @@ fn larger(a: vec2u, b: vec2u) -> vec2u {
 const key = /* wgsl */ `
 fn keyOf(word: u32) -> u32 {
   if ((word & 0x7fffffffu) > 0x7f800000u) { return 0xffffffffu; }
-  if (word == 0x80000000u) { return word; }
   return select(word | 0x80000000u, ~word, word > 0x80000000u);
 }`;
 
@@ -170,7 +184,11 @@ const max: KernelSet = {
         : { writes: ["firsts: u32"], finish: "firsts[output] = total.y;" }),
     });
     if (adds) return { passes, scratch };
-    const rest = spread(call, ["firsts: u32", "d_y"], "select(0.0, d_y[output], firsts[output] == i)");
+    const chosen = (type: string) => {
+      const first = type === "vec4f" && inner === 1 ? "vec4u(firsts[output])" : "firsts[output]";
+      return `select(${type}(0.0), own, ${first} == i)`;
+    };
+    const rest = spread(call, ["firsts: u32", "d_y"], chosen);
     return { passes: [...passes, rest], scratch: { ...scratch, firsts: outer * inner } };
   },
 };
