@@ -17,8 +17,9 @@ import { DeviceError, UsageError } from "./tensor/errors.ts";
 
 export * from "./index.ts";
 export type { GpuExecutable } from "./backends/webgpu/backend.ts";
+export type { Gpu } from "./backends/webgpu/kernel.ts";
 export { leastGpu } from "./backends/webgpu/gpu.ts";
-export { type Traffic, trafficOf } from "./backends/webgpu/traffic.ts";
+export { type KernelTraffic, type Traffic, trafficOf } from "./backends/webgpu/traffic.ts";
 export type { Dispatch as GpuDispatch } from "./backends/webgpu/step.ts";
 export { diskFiles } from "./checkpoint/diskFiles.ts";
 

@@ -187,6 +187,9 @@ export const evaluationFlags = group("Evaluation", {
 export const planFlags = group("Memory plan", {
   batch: { ...integer("sequences per update", undefined), initially: "as trained" },
   length: { ...integer("tokens of a sequence", undefined), initially: "as trained" },
+  traffic: toggle(
+    "what a step and a token move in a GPU's slow memory, fused and as simple ops; needs no GPU",
+  ),
 });
 
 export const benchFlags = group("Bench", {

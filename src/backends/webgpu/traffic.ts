@@ -1,11 +1,22 @@
 import type { Call, Plan } from "../../tensor/backend.ts";
 import { fuse } from "./fusion/fuse.ts";
+import { merge } from "./fusion/merge.ts";
 import type { Gpu } from "./kernel.ts";
 import { kernelSets } from "./kernels/list.ts";
-import { stepOf } from "./step.ts";
+import { type Dispatch, stepOf } from "./step.ts";
 
-/** What the calls of one op in one direction move from and to slow memory, in a program. */
+/** What a program moves from and to slow memory. */
 export interface Traffic {
+  /** In the order of the first dispatch of each. */
+  readonly kernels: readonly KernelTraffic[];
+  /** Of the whole program: some of the kernels' dispatches run side by side, as one. */
+  readonly dispatches: number;
+  readonly bytes: number;
+  readonly naiveBytes: number;
+}
+
+/** What the calls of one op in one direction move. */
+export interface KernelTraffic {
   /** "selectiveScan backward" */
   readonly kernel: string;
   /** Calls as the model makes them; none of an op that stands for several. */
@@ -24,9 +35,10 @@ export interface Traffic {
  */
 const backwardByForward = 1.5;
 
-/** The traffic of a program on such a GPU, from its plan alone: in the order of the first dispatch of each kernel. */
-export function trafficOf({ calls, planned }: Plan, gpu: Gpu): Traffic[] {
-  const found = new Map<string, { -readonly [Key in keyof Traffic]: Traffic[Key] }>();
+/** The traffic of a program on such a GPU, from its plan alone. */
+export function trafficOf({ calls, planned }: Plan, gpu: Gpu): Traffic {
+  const found = new Map<string, { -readonly [Key in keyof KernelTraffic]: KernelTraffic[Key] }>();
+  const single: Dispatch[] = [];
   const rowOf = ({ op, pass }: Call) => {
     const kernel = `${op.name} ${pass}`;
     const row = found.get(kernel) ?? {
@@ -42,10 +54,11 @@ export function trafficOf({ calls, planned }: Plan, gpu: Gpu): Traffic[] {
   };
   for (const call of gpu.fuse ? fuse(calls, planned, gpu) : calls) {
     const row = rowOf(call);
-    for (const { bytes, operations } of stepOf(call, gpu).dispatches) {
+    for (const dispatch of stepOf(call, gpu).dispatches) {
+      single.push(dispatch);
       row.dispatches++;
-      row.bytes += bytes;
-      row.operations += operations;
+      row.bytes += dispatch.bytes;
+      row.operations += dispatch.operations;
     }
   }
   for (const call of calls) {
@@ -53,7 +66,14 @@ export function trafficOf({ calls, planned }: Plan, gpu: Gpu): Traffic[] {
     row.calls++;
     row.naiveBytes += naiveBytesOf(call, gpu);
   }
-  return [...found.values()];
+  const kernels = [...found.values()];
+  const sum = (what: "bytes" | "naiveBytes") => kernels.reduce((all, row) => all + row[what], 0);
+  return {
+    kernels,
+    dispatches: (gpu.fuse ? merge(single, gpu) : single).length,
+    bytes: sum("bytes"),
+    naiveBytes: sum("naiveBytes"),
+  };
 }
 
 function naiveBytesOf(call: Call, gpu: Gpu): number {

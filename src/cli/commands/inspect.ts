@@ -1,4 +1,4 @@
-import { LanguageModel, type Model, Trainer } from "../../node.ts";
+import { LanguageModel, type Model, Trainer, UsageError } from "../../node.ts";
 import { defineCommand } from "../command.ts";
 import { withDevice } from "../device.ts";
 import { deviceFlags, outputFlags, planFlags, sourceFlags } from "../flags.ts";
@@ -8,28 +8,33 @@ import { readSettings } from "../settings.ts";
 import { type ModelPlace, placeOf } from "../source.ts";
 import { taskKindOf } from "../tasks.ts";
 import type { Terminal } from "../terminal.ts";
+import { gpuFor, sayTraffic } from "../traffic.ts";
+import { watch } from "../watch.ts";
 
 const speaker = "inspect";
 
 export const inspect = defineCommand({
   name: "inspect",
-  doc: "Shows what is in a run or a model directory: config, parameters, and the memory that training it takes.",
+  doc: "Shows what is in a run or a model directory: config, parameters, the memory that training it takes, its traffic.",
   argument: { name: "DIR", doc: "a run, or a directory with config.json and model.safetensors" },
   flags: { ...sourceFlags, ...planFlags, ...deviceFlags, ...outputFlags },
   async run({ values, argument, terminal }) {
     const { run, runs, batch, length } = values;
     const place = await placeOf(speaker, { run, runs, model: argument });
     const trained = trainedWith(place);
-    return withDevice(values, async (device) => {
+    return withDevice(values, async (own) => {
+      const { device, compiled } = watch(own);
       const model = await place.load(device, terminal);
       sayModel(place, model, terminal);
-      if (model instanceof LanguageModel && (trained || batch || length)) {
-        sayPlan(
-          model,
-          { batch: batch ?? trained?.batch ?? 1, length: length ?? trained?.length ?? 512 },
-          terminal,
+      const shape = { batch: batch ?? trained?.batch ?? 1, length: length ?? trained?.length ?? 512 };
+      const isLanguageModel = model instanceof LanguageModel;
+      if (isLanguageModel && (trained || batch || length)) sayPlan(model, shape, terminal);
+      if (values.traffic && !isLanguageModel) {
+        throw new UsageError(
+          `${speaker}: --traffic knows language models only. Leave it out for ${place.path}.`,
         );
       }
+      if (values.traffic && isLanguageModel) sayTraffic({ model, compiled, shape }, gpuFor(own), terminal);
       return 0;
     });
   },
