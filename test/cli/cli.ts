@@ -1,5 +1,6 @@
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -91,3 +92,19 @@ export function metricsOf(run: string): Record<string, unknown>[] {
 
 /** A training that takes a moment on the plain device. */
 export const tiny = ["--d-model", "4", "--d-state", "2", "--layers", "1", "--batch", "2", "--length", "6"];
+
+/** Asserts that two runs are the same to the last bit: what they measured, and their newest checkpoints. */
+export function assertSame(one: string, other: string): void {
+  assert.deepEqual(metricsOf(one), metricsOf(other));
+  const newest = (run: string) => {
+    const latest = JSON.parse(readFileSync(join(run, "checkpoints", "latest.json"), "utf8")) as {
+      directory: string;
+    };
+    return join(run, "checkpoints", latest.directory);
+  };
+  const [a, b] = [newest(one), newest(other)];
+  assert.deepEqual(readdirSync(a), readdirSync(b));
+  for (const file of readdirSync(a)) {
+    assert.ok(readFileSync(join(a, file)).equals(readFileSync(join(b, file))), file);
+  }
+}

@@ -2,25 +2,9 @@ import assert from "node:assert/strict";
 import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { jsonLines, metricsOf, start, statewise, temporaryFolder, tiny } from "./cli.ts";
+import { assertSame, jsonLines, metricsOf, start, statewise, temporaryFolder, tiny } from "./cli.ts";
 
 const task = ["train", "induction-heads", ...tiny];
-
-/** Asserts that two runs are the same to the last bit: what they measured, and their newest checkpoints. */
-function assertSame(one: string, other: string): void {
-  assert.deepEqual(metricsOf(one), metricsOf(other));
-  const newest = (run: string) => {
-    const latest = JSON.parse(readFileSync(join(run, "checkpoints", "latest.json"), "utf8")) as {
-      directory: string;
-    };
-    return join(run, "checkpoints", latest.directory);
-  };
-  const [a, b] = [newest(one), newest(other)];
-  assert.deepEqual(readdirSync(a), readdirSync(b));
-  for (const file of readdirSync(a)) {
-    assert.ok(readFileSync(join(a, file)).equals(readFileSync(join(b, file))), file);
-  }
-}
 
 test("a training leaves config, checkpoint, metrics and chart, and says where and what next", async (t) => {
   const cwd = temporaryFolder(t);
