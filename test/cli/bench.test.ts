@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { WebGpuBackend } from "../../src/backends/webgpu/backend.ts";
 import {
   blockWeights,
   convolutionFlops,
@@ -25,6 +26,7 @@ for (const device of devices) {
   const threads = device.name === "plain" ? 1 : 2;
 
   for (const [name, topic] of Object.entries(topics)) {
+    if (name === "kernels" && device.name !== "webgpu") continue; // it refuses: below
     test(`${name} on ${device.name} reports times, rates and limits, and gives its memory back`, async () => {
       const lines: BenchLine[] = [];
       const used = bytesUsed();
@@ -47,6 +49,7 @@ for (const device of devices) {
 
   function bytesUsed(): number {
     const { backend } = device;
+    if (backend instanceof WebGpuBackend) return backend.use().bytes;
     return "used" in backend ? (backend.used as () => number).call(backend) : 0;
   }
 
@@ -135,6 +138,32 @@ test("a promise is waited for", async () => {
     progress() {},
   });
   assert.deepEqual(samples.get(slow), { medianMs: 1, minMs: 1, runs: 1, roundMs: [1], cores: 1 });
+});
+
+test("kernels are timed one by one on the GPU only", async () => {
+  const device = plainDevice();
+  await assert.rejects(topics.kernels.run({ device, threads: 1, quick: true, report() {}, progress() {} }), {
+    name: "UsageError",
+    message: "kernels: only the GPU times each kernel of a program, got plain. Use --device webgpu.",
+  });
+});
+
+test("on a device that works while the program goes on, many runs are timed together, so that waiting does not count", async () => {
+  let clock = 0;
+  let told = 0;
+  const subject = {
+    name: "a",
+    run: () => assert.fail("it can be repeated"),
+    repeat: (times: number) => void (told += times),
+  };
+  const settle = async () => {
+    clock += 1 + 0.5 * told; // to wait takes 1 ms, a run 0.5
+    told = 0;
+  };
+  const now = () => clock;
+  const pace = { rounds: 2, turnMs: 100, warmMs: 300, now, busy: now, progress() {}, settle };
+  const { medianMs } = (await interleave([subject], pace)).get(subject)!; // it was measured
+  assert.ok(medianMs > 0.5 && medianMs < 0.53, `${medianMs} ms`);
 });
 
 test("the median of an even number of times is the mean of the two in the middle", () => {

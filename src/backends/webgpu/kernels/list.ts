@@ -9,6 +9,7 @@ import { diagonalDiscretize } from "./diagonalDiscretize.ts";
 import { diagonalFilter } from "./diagonalFilter.ts";
 import { dropout } from "./dropout.ts";
 import { embedding } from "./embedding.ts";
+import { fftConv } from "./fftConv.ts";
 import { clipFactor, sumOfSquares } from "./gradientNorm.ts";
 import { layerNorm } from "./layerNorm.ts";
 import { matmul, matmulAdd } from "./matmul.ts";
@@ -16,12 +17,9 @@ import { copyProbe, fmaProbe, readProbe } from "./probe.ts";
 import { project } from "./project.ts";
 import { reduceSets } from "./reduce.ts";
 import { reshapeSets } from "./reshape.ts";
-import { diagonalDiscretize } from "./diagonalDiscretize.ts";
-import { diagonalFilter } from "./diagonalFilter.ts";
-import { fftConv } from "./fftConv.ts";
 import { rmsNorm } from "./rmsNorm.ts";
-import { selectiveScan } from "./selectiveScan.ts";
 import { rope } from "./rope.ts";
+import { selectiveScan } from "./selectiveScan.ts";
 import { convStep, selectiveStep } from "./selectiveStep.ts";
 import { softmax } from "./softmax.ts";
 import { transpose } from "./transpose.ts";
@@ -32,33 +30,31 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   ...arithmeticSets,
   ...reduceSets,
   ...reshapeSets,
-  transpose,
-  diagonalDiscretize,
-  diagonalFilter,
-  copyProbe,
-  fmaProbe,
-  readProbe,
-  matmul,
-  diagonalDiscretize,
-  diagonalFilter,
-  fftConv,
-  rmsNorm,
-  selectiveScan,
-  // What stands for several ops inside of a program: fusion/fusedOps.ts.
-  chain,
-  matmulAdd,
-  convStep,
-  project,
-  selectiveStep,
-  layerNorm,
-  dropout,
   adamw,
-  sumOfSquares,
-  clipFactor,
   advance,
   assignAt,
+  clipFactor,
+  copyProbe,
   crossEntropy,
+  diagonalDiscretize,
+  diagonalFilter,
+  dropout,
   embedding,
+  fftConv,
+  fmaProbe,
+  layerNorm,
+  matmul,
+  readProbe,
+  rmsNorm,
   rope,
+  selectiveScan,
   softmax,
+  sumOfSquares,
+  transpose,
+  // What stands for several ops inside of a program: fusion/fusedOps.ts.
+  chain,
+  convStep,
+  matmulAdd,
+  project,
+  selectiveStep,
 };

@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { type GpuExecutable, WebGpuBackend } from "../../../src/backends/webgpu/backend.ts";
+import { openDevice } from "../../../src/node.ts";
+import { add, scale } from "../../../src/ops/arithmetic.ts";
+import { assign } from "../../../src/ops/assign.ts";
+import { tanh } from "../../../src/ops/activation.ts";
+import { capture } from "../../../src/tensor/capture.ts";
+
+const device = await openDevice({ device: "webgpu" });
+after(() => device.dispose());
+
+test("a program repeated n times in one submission computes what n runs compute; profiling it is a run, too", async () => {
+  const u = device.tensor([1, 2, 3, 4]);
+  const program = capture(device, () => assign(u, scale(add(u, tanh(u)), 0.5)));
+  const executable = program.executable as GpuExecutable;
+  for (let i = 0; i < 4; i++) program.run();
+  const expected = await u.read();
+  u.write([1, 2, 3, 4]);
+  executable.repeat(3);
+  const seconds = await executable.profile();
+  assert.deepEqual(await u.read(), expected);
+  assert.equal(seconds?.length, executable.dispatches.length);
+  assert.ok(seconds?.every((time) => time >= 0 && time < 1));
+  program.free();
+});
+
+test("settle() waits for all calls made so far", async () => {
+  const { backend } = device;
+  assert.ok(backend instanceof WebGpuBackend);
+  const u = device.tensor(new Float32Array(2 ** 16).fill(1));
+  for (let i = 0; i < 100; i++) add(u, u).free();
+  await backend.settle();
+  await backend.settle();
+});
