@@ -9,7 +9,7 @@ import { sumOfGroup, weightAt, weightBinding } from "./library.ts";
 
 const size = 256;
 
-/** Numbers of all rows that are prepared at once. */
+/** Numbers of all rows that are prepared at once, more or less. */
 const staged = 2048;
 
 interface Product {
@@ -28,8 +28,11 @@ function productsOf({ sizes }: KernelCall): Product[] {
 function acrossOf(products: readonly Product[], width: number, { parallelism }: Gpu): number {
   const groups = (across: number) =>
     products.reduce((sum, { columns }) => sum + Math.ceil(columns / (width * across)), 0);
-  const widths = [256, 128, 64, 32, 16].map((columns) => columns / width);
-  return widths.find((across) => groups(across) >= parallelism / size / 2) ?? 16 / width;
+  const widths = [256, 128, 64, 32, 16, 8, 4]
+    .map((columns) => columns / width)
+    .filter((across) => across <= 64);
+  const enough = widths.find((across) => groups(across) >= parallelism / size);
+  return enough ?? widths.find((across) => groups(across) >= parallelism / size / 8) ?? 4 / width;
 }
 
 const forward: Kernel = (call, gpu) => {
@@ -39,14 +42,22 @@ const forward: Kernel = (call, gpu) => {
   const [type, width] = vector ? ["vec4f", 4] : ["f32", 1];
   const across = acrossOf(products, width, gpu);
   const slices = size / across;
-  const tile = Math.floor(staged / rows);
+  // Loads of one invocation that are on their way together: the time of one is what a small product takes.
+  const together = Math.min(rows > 2 ? 4 : 8, Math.ceil(inner / slices));
+  const round = slices * together;
+  const tile = Math.min(Math.ceil(inner / round), Math.max(1, Math.floor(staged / rows / round))) * round;
   const groups = products.map(({ columns }) => Math.ceil(columns / (width * across)));
   const as = (name: string) => (vector ? `${name}: vec4f` : name);
   const [norm, gate, residual, conv] = ["gain", "z", "residual", "convWeight"].map((name) => call.has(name));
+  // The row is prepared by vectors of four where it has whole ones.
+  const four = inner % 4 === 0;
+  const [numbers, wide] = four ? ["vec4f", 4] : ["f32", 1];
+  const inFours = (name: string) => (four ? `${name}: vec4f` : name);
   const perProduct = (line: (product: Product, i: number) => string) =>
     products.map((product, i) => `if (part == ${i}u) { ${line(product, i)} }`).join(" else ");
   const starts = groups.map((_, i) => groups.slice(0, i).reduce((a, b) => a + b, 0));
   const each = Array.from({ length: rows }, (_, row) => row);
+  const loads = Array.from({ length: together }, (_, i) => i);
   const totalColumns = products.reduce((sum, { columns }) => sum + columns, 0);
 
   const convolution = /* wgsl */ `
@@ -61,7 +72,7 @@ const forward: Kernel = (call, gpu) => {
 
   return onePass({
     reads: [
-      ...["u", "gain", "z"].filter((name) => call.has(name)),
+      ...["u", "gain", "z"].filter((name) => call.has(name)).map(inFours),
       ...products.map(({ weight }) => weightBinding(weight, call.dtype(weight), vector)),
       ...["residual", "convWeight", "convBias"].filter((name) => call.has(name)).map(as),
     ],
@@ -70,7 +81,7 @@ const forward: Kernel = (call, gpu) => {
     workgroupSize: size,
     operations: 2 * rows * inner * totalColumns,
     code: /* wgsl */ `
-var<workgroup> prepared: array<f32, ${rows * tile}>;
+var<workgroup> prepared: array<${numbers}, ${Math.ceil((rows * tile) / wide)}>;
 var<workgroup> partial: array<${type}, ${size}>;
 ${norm ? sumOfGroup("f32", size) : ""}
 ${products.map(({ weight }) => weightAt(weight, call.dtype(weight), vector)).join("")}
@@ -78,6 +89,7 @@ fn weight(part: u32, at: u32) -> ${type} {
   ${perProduct(({ weight }) => `return ${weight}_at(at);`)}
   return ${type}(0.0);
 }
+fn prepared_at(i: u32) -> f32 { return prepared[${four ? "i >> 2u][i & 3u" : "i"}]; }
 fn finish(part: u32, row: u32, columns: u32, j: u32, y: ${type}) {
   ${perProduct(({ y }, i) =>
     conv && i === 0
@@ -102,37 +114,35 @@ fn run(group: u32, lane: u32) {
   let inside = j < columns;
   ${each.map((row) => `var sum${row} = ${type}(0.0);${norm ? ` var squares${row} = 0.0;` : ""}`).join("\n  ")}
   for (var at = 0u; at < inner; at += ${tile}u) {
-    let n = min(${tile}u, inner - at);
-    for (var i = lane; i < n; i += ${size}u) {
+    for (var i = lane; i < ${Math.ceil(tile / wide)}u; i += ${size}u) {
+      let first = at / ${wide}u + i;
       ${each
         .map(
           (row) => `{
-        var value = u[${row}u * inner + at + i];
-        ${norm ? `squares${row} = fma(value, value, squares${row}); value *= gain[at + i];` : ""}
-        ${gate ? `let gate = z[${row}u * inner + at + i]; value *= gate / (1.0 + exp(-gate));` : ""}
-        prepared[${row * tile}u + i] = value;
+        var value = ${numbers}(0.0);
+        if (first < ${inner / wide}u) {
+          value = u[${(row * inner) / wide}u + first];
+          ${norm ? `squares${row} += ${four ? "dot(value, value)" : "value * value"}; value *= gain[first];` : ""}
+          ${gate ? `let gate = z[${(row * inner) / wide}u + first]; value *= gate / (1.0 + exp(-gate));` : ""}
+        }
+        prepared[${Math.ceil((row * tile) / wide)}u + i] = value;
       }`,
         )
         .join("\n      ")}
     }
     workgroupBarrier();
     if (inside) {
-      var k = slice;
-      for (; k + ${3 * slices}u < n; k += ${4 * slices}u) {
-        let first = (at + k) * columns + j;
-        ${[0, 1, 2, 3].map((i) => `let weight${i} = weight(part, first + ${i * slices}u * columns);`).join("\n        ")}
-        ${[0, 1, 2, 3]
+      let end = min(${tile}u, inner - at);
+      for (var k = slice; k < end; k += ${round}u) {
+        ${loads.map((i) => `let weight${i} = weight(part, min(at + k + ${i * slices}u, inner - 1u) * columns + j);`).join("\n        ")}
+        ${loads
           .flatMap((i) =>
             each.map(
               (row) =>
-                `sum${row} = fma(${type}(prepared[${row * tile}u + k + ${i * slices}u]), weight${i}, sum${row});`,
+                `sum${row} = fma(${type}(prepared_at(${row * tile}u + k + ${i * slices}u)), weight${i}, sum${row});`,
             ),
           )
           .join("\n        ")}
-      }
-      for (; k < n; k += ${slices}u) {
-        let last = weight(part, (at + k) * columns + j);
-        ${each.map((row) => `sum${row} = fma(${type}(prepared[${row * tile}u + k]), last, sum${row});`).join("\n        ")}
       }
     }
     workgroupBarrier();

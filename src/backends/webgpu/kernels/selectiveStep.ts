@@ -25,21 +25,59 @@ fn run(group: u32, lane: u32) {
   if (d >= dInner) { return; }
   let row = b * (dtRank + 2u * dState);
   var delta = ${bias ? "deltaBias[d]" : "0.0"};
-  for (var r = 0u; r < dtRank; r++) { delta = fma(projected[row + r], dtProj_at(r * dInner + d), delta); }
+  ${stepsOf(
+    call.sizes.dtRank,
+    16,
+    "r",
+    (r) => `let w${r.place} = dtProj_at((${r.index}) * dInner + d);`,
+    (r) => `delta = fma(projected[row + ${r.index}], w${r.place}, delta);`,
+  )}
   let step = select(softplus(vec4f(delta)).x, delta, delta > 20.0);
   let input = u[b * dInner + d];
   var sum = ${skip ? "D[d] * input" : "0.0"};
-  for (var n = 0u; n < dState; n++) {
-    let place = (b * dState + n) * dInner + d;
-    let decay = exp(-step * exp(logA[n * dInner + d]));
-    let h = fma(decay, state[place], step * projected[row + dtRank + n] * input);
-    state[place] = h;
-    sum = fma(projected[row + dtRank + dState + n], h, sum);
-  }
+  ${stepsOf(
+    dState,
+    16,
+    "n",
+    (n) =>
+      `let a${n.place} = logA[(${n.index}) * dInner + d]; let h${n.place} = state[(b * dState + ${n.index}) * dInner + d];`,
+    (n) => `{
+      let h = fma(exp(-step * exp(a${n.place})), h${n.place}, step * projected[row + dtRank + ${n.index}] * input);
+      state[(b * dState + ${n.index}) * dInner + d] = h;
+      sum = fma(projected[row + dtRank + dState + ${n.index}], h, sum);
+    }`,
+  )}
   y[b * dInner + d] = sum;
 }`,
   });
 };
+
+/**
+ * A loop over `count` in rounds of `together`, in which all loads come before all uses: they are on their way at once.
+ * What is left over is a round of its own.
+ */
+function stepsOf(
+  count: number,
+  together: number,
+  name: string,
+  load: (at: { index: string; place: number }) => string,
+  use: (at: { index: string; place: number }) => string,
+): string {
+  const round = (start: string, length: number) => {
+    const places = Array.from({ length }, (_, place) => ({ index: `${start} + ${place}u`, place }));
+    return [...places.map(load), ...places.map(use)].join("\n    ");
+  };
+  const whole = Math.floor(count / together);
+  const left = count % together;
+  return [
+    ...(whole > 0
+      ? [
+          `for (var ${name} = 0u; ${name} < ${whole * together}u; ${name} += ${together}u) { ${round(name, together)} }`,
+        ]
+      : []),
+    ...(left > 0 ? [`{ ${round(`${whole * together}u`, left)} }`] : []),
+  ].join("\n  ");
+}
 
 export const selectiveStep: KernelSet = { forward: selectiveStepForward };
 
