@@ -92,6 +92,17 @@ test("other settings do not go on with these", async (t) => {
   });
 });
 
+test("quick: the paper's tokens, tested at the length that is trained last, and as many steps for every model", () => {
+  const { memorize, stages, end, testLength } = selectiveCopyingComparison.quick;
+  assert.equal(memorize, 16);
+  assert.equal(stages[stages.length - 1].length, testLength);
+  assert.ok(stages.every(({ until }) => until === undefined));
+  assert.equal(
+    stages.reduce((sum, { steps }) => sum + steps, 0),
+    end,
+  );
+});
+
 test("the paper's settings are the paper's, and every contender is a model", () => {
   const { paper } = selectiveCopyingComparison;
   const { vocabulary, memorize, dModel, layers, learningRate, testLength } = paper;

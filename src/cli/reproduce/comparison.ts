@@ -161,7 +161,7 @@ function sayTable(
   terminal: Terminal,
 ): void {
   const line = (cells: readonly string[]) =>
-    cells.map((cell, i) => (i === 0 ? cell.padEnd(34) : cell.padStart(i === 2 ? 12 : 10))).join("");
+    cells.map((cell, i) => (i === 0 ? cell.padEnd(34) : cell.padStart(i === 3 ? 13 : 10))).join("");
   const heads = ["", "accuracy", "loss", paperHead, "steps", "time"];
   terminal.say(terminal.colors.bold(line(heads)));
   for (const [i, { accuracy, loss, paper, step, trainingSeconds }] of results.entries()) {
