@@ -91,7 +91,7 @@ export function scaling(): Experiment<Settings> {
 
 /** About 12 layers dModel² parameters besides the embedding, each. */
 export function modelOf(device: Device, name: Name, settings: Settings, context: number): LanguageModel {
-  const { dModel, layers, vocabulary, seed } = settings;
+  const { dModel, layers, vocabulary, lengths, seed } = settings;
   const given = { dModel, layers, vocabulary };
   const config = {
     Transformer: () => languageConfig("transformer", { ...given, context, heads: headsOf(settings) }),
@@ -100,6 +100,7 @@ export function modelOf(device: Device, name: Name, settings: Settings, context:
       languageConfig("s4", {
         ...given,
         feedForward: Math.round((10 * dModel) / 3),
+        filterLength: Math.max(...lengths),
       }),
   }[name]();
   return createLanguageModel(device, config, seed);
