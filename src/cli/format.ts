@@ -61,6 +61,11 @@ export function rate(value: number): string {
   return String(Number(value.toPrecision(3)));
 }
 
+/** 3 → "³", -12 → "⁻¹²" */
+export function superscript(value: number): string {
+  return [...String(value)].map((sign) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(sign)] ?? "⁻").join("");
+}
+
 /** 178345 → "178k" */
 export function thousands(value: number): string {
   if (value < 10_000) return count(value);

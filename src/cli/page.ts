@@ -4,7 +4,9 @@ import { parseHTML } from "linkedom";
 
 const width = 860;
 const panelHeight = 260;
-const titleHeight = 52;
+const titleHeight = 34;
+const keyHeight = 18;
+const left = 60;
 
 /** One panel as SVG text, in the size and style of all of them. */
 export function panel(options: Plot.PlotOptions): string {
@@ -13,7 +15,7 @@ export function panel(options: Plot.PlotOptions): string {
     document,
     width,
     height: panelHeight,
-    marginLeft: 60,
+    marginLeft: left,
     marginRight: 30,
     marginBottom: 38,
     style: { fontSize: "12px", fontFamily: "system-ui, sans-serif" },
@@ -27,18 +29,21 @@ export function page(
   key: Readonly<Record<string, string>>,
   panels: readonly string[],
 ): string {
-  const height = titleHeight + panels.length * (panelHeight + 12);
-  let x = 60;
+  let [x, row] = [left, 0];
   const entries = Object.entries(key).map(([label, color]) => {
-    const at = x;
-    x += 44 + 7 * label.length; // about as wide as the text is
+    const own = 44 + 7 * label.length; // about as wide as the text is
+    if (x > left && x + own > width) [x, row] = [left, row + 1];
+    const [at, y] = [x, titleHeight + row * keyHeight];
+    x += own;
     return (
-      `<rect x="${at}" y="34" width="14" height="4" fill="${color}"/>` +
-      `<text x="${at + 20}" y="40" font-size="12">${escaped(label)}</text>`
+      `<rect x="${at}" y="${y}" width="14" height="4" fill="${color}"/>` +
+      `<text x="${at + 20}" y="${y + 6}" font-size="12">${escaped(label)}</text>`
     );
   });
+  const top = titleHeight + (row + 1) * keyHeight;
+  const height = top + panels.length * (panelHeight + 12);
   const placed = panels.map((svg, i) => {
-    const y = titleHeight + i * (panelHeight + 12);
+    const y = top + i * (panelHeight + 12);
     return svg.replace("<svg ", `<svg x="0" y="${y}" `).replaceAll("&nbsp;", " ");
   });
   return [

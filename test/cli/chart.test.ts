@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { chartOf } from "../../src/cli/chart.ts";
+import { lineChart } from "../../src/cli/lineChart.ts";
 import type { Metric } from "../../src/cli/metrics.ts";
 
 const memory = { parameters: 1, gradients: 1, optimizer: 1, activations: 1, total: 4 };
@@ -42,4 +43,24 @@ test("evaluations and stages are shown where there are any", () => {
 
 test("a long run's chart is no larger than a screen needs", () => {
   assert.ok(chartOf("run", steps(100_000)).length < 40_000);
+});
+
+const log = (label: string) => ({ label, log: true });
+
+test("a logarithmic axis says the few values that were measured, else powers of ten", () => {
+  const points = [16, 64, 16384].map((n, i) => [n, 10 ** (12 * i - 20)] as const);
+  const svg = lineChart("speed", [{ x: log("N"), y: log("error"), lines: [{ name: "S4", points }] }]);
+  for (const label of ["16", "64", "16 384", "10⁻²⁰", "10⁻⁸"]) {
+    assert.ok(svg.includes(`>${label}</text>`), label);
+  }
+});
+
+test("a curve of many points has no dots, and a long key has as many rows as it needs", () => {
+  const points = Array.from({ length: 100 }, (_, i) => [i, i] as const);
+  const lines = Array.from({ length: 9 }, (_, i) => ({ name: `a model of the name ${i}`, points }));
+  const svg = lineChart("many", [{ x: { label: "step" }, y: { label: "loss" }, lines }]);
+  assert.doesNotMatch(svg, /<circle/);
+  const rights = [...svg.matchAll(/<text x="(\d+)" y="\d+" font-size="12">/g)].map(([, x]) => Number(x));
+  assert.equal(rights.length, 9);
+  assert.ok(rights.every((x) => x < 860 - 100));
 });

@@ -171,7 +171,7 @@ function sayTable(
   }
 }
 
-/** Accuracy in training by step, a mean of 20 steps a point. */
+/** Accuracy in training by step, a mean of 20 steps a point, in percent. */
 async function drawCourse(run: Run, { name, contenders }: Comparison): Promise<void> {
   const lines: Line[] = [];
   for (const { name: own, title } of contenders) {
@@ -179,10 +179,10 @@ async function drawCourse(run: Run, { name, contenders }: Comparison): Promise<v
     const points: [number, number][] = [];
     for (let i = 0; i + 20 <= steps.length; i += 20) {
       const part = steps.slice(i, i + 20);
-      points.push([part[19].step, part.reduce((sum, { accuracy = 0 }) => sum + accuracy / 20, 0)]);
+      points.push([part[19].step, part.reduce((sum, { accuracy = 0 }) => sum + 5 * accuracy, 0)]);
     }
     lines.push({ name: title, points });
   }
-  const panel = { x: { label: "step" }, y: { label: "accuracy in training" }, lines };
+  const panel = { x: { label: "step" }, y: { label: "accuracy in training (%)" }, lines };
   await writeFile(join(run.directory, "chart.svg"), lineChart(`reproduce ${name}`, [panel]));
 }

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { LanguageModel, Task } from "../../node.ts";
 import { measure, type Row } from "../evaluation.ts";
-import { count, duration, percent } from "../format.ts";
+import { count, duration, percent, superscript } from "../format.ts";
 import { readMetrics } from "../metrics.ts";
 import { type Run, writeJson } from "../run.ts";
 import type { Terminal } from "../terminal.ts";
@@ -75,7 +75,7 @@ function tableLine(length: string, own: string, mamba: string, attention: string
 
 /** 256 → 2⁸ */
 function inPowers(length: number): string {
-  return `2${[...String(Math.log2(length))].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)]).join("")}`;
+  return `2${superscript(Math.log2(length))}`;
 }
 
 async function trainingCost({ directory }: Run): Promise<Results["training"]> {
