@@ -28,11 +28,11 @@ const squares: Experiment<{ numbers: readonly number[]; seed: number }> = {
   ],
 };
 
-async function run(runs: string, paper = false, json = false): Promise<string> {
+async function run(runs: string, paper = false, json = false, experiment = squares): Promise<string> {
   let text = "";
   const stream = { write: (part: string) => (text += part) };
   const values = { name: "x", runs, fresh: false, device: "plain" as const, threads: undefined, json, paper };
-  assert.equal(await runExperiment(squares, values, new Terminal(stream, stream, json)), 0);
+  assert.equal(await runExperiment(experiment, values, new Terminal(stream, stream, json)), 0);
   return text;
 }
 
@@ -70,6 +70,39 @@ test("--paper takes the paper's settings and replaces what the quick ones left; 
   const lines = (await run(runs, true, true)).trim().split("\n");
   assert.deepEqual(JSON.parse(lines[2]), { type: "row", part: "Squares", n: 3, square: 9 });
   assert.equal(JSON.parse(read(runs, "results.json")).parts.Squares.length, 3);
+});
+
+test("after an interruption what was measured is not measured again, infinities too", async (t) => {
+  const runs = temporaryFolder(t);
+  const measured: number[] = [];
+  let last = 1;
+  const experiment: typeof squares = {
+    ...squares,
+    parts: [
+      {
+        ...squares.parts[0],
+        async run({ once, row }) {
+          for (const n of [0, 1, 2].slice(0, last + 1)) {
+            const inverse = await once(`1/${n}`, async () => {
+              measured.push(n);
+              return { value: 1 / n, none: null };
+            });
+            await row([String(n), String(inverse.value), ""], inverse);
+          }
+          if (last < 2) throw new Error("interrupted");
+          return [];
+        },
+      },
+    ],
+  };
+  await assert.rejects(run(runs, false, false, experiment), /interrupted/);
+  last = 2;
+  const text = await run(runs, false, false, experiment);
+  assert.match(text, /^going on: 2 measurements of an interrupted run$/m);
+  assert.match(text, /^0 +Infinity *$/m);
+  assert.deepEqual(measured, [0, 1, 2]);
+  await run(runs, false, false, experiment);
+  assert.deepEqual(measured, [0, 1, 2, 0, 1, 2], "a run that was finished is done anew");
 });
 
 test("a run of another command is not overwritten", async (t) => {

@@ -1,11 +1,13 @@
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { type Device, UsageError } from "../../node.ts";
 import { type Command, defineCommand } from "../command.ts";
 import { describeDevice, withDevice } from "../device.ts";
 import { type Values, withInitial } from "../flag.ts";
 import { deviceFlags, experimentFlags, outputFlags, runFlags } from "../flags.ts";
 import { breathe } from "../interrupt.ts";
+import { counted } from "../format.ts";
 import { lineChart, type Panel } from "../lineChart.ts";
 import { type ClaimedRun, claimRun, writeConfig, writeJson } from "../run.ts";
 import type { Terminal } from "../terminal.ts";
@@ -38,6 +40,8 @@ export interface Job<Settings> {
   row(cells: readonly string[], data: object): Promise<void>;
   /** What is being done now, for someone who watches. */
   progress(text: string): void;
+  /** What is measured under a name that no other part uses; not again by a run that goes on after an interruption. */
+  once<Value>(name: string, measure: () => Promise<Value>): Promise<Value>;
 }
 
 /** What is left as results.json, rewritten after every row. */
@@ -73,7 +77,7 @@ type ExperimentValues = Values<
   typeof experimentFlags & typeof runFlags & typeof deviceFlags & typeof outputFlags
 >;
 
-/** Does all parts in the directory of the run; what an earlier one left there is replaced. */
+/** Does all parts in the directory of the run; what an earlier one left there is replaced, unless it was interrupted. */
 export async function runExperiment<Settings extends object>(
   experiment: Experiment<Settings>,
   values: ExperimentValues,
@@ -92,7 +96,10 @@ export async function runExperiment<Settings extends object>(
     return await withDevice(values, async (device) => {
       terminal.say(`device   ${device.name}: ${describeDevice(device)}`);
       terminal.say(`settings ${values.paper ? "of the paper" : "quick"}: ${inWords(settings)}`);
-      await runParts(experiment, settings, run, device, terminal);
+      terminal.aside("Ctrl-C ends it; the same command goes on with what is not measured yet.");
+      const once = await measuredOnce(run, { device: describeDevice(device), settings }, terminal);
+      await runParts(experiment, settings, { run, device, terminal, once });
+      await run.files.remove(measuredPath(run));
       terminal.say();
       terminal.say("Not as in the paper:");
       for (const difference of experiment.differences(settings)) terminal.say(`  ${difference}`);
@@ -104,12 +111,18 @@ export async function runExperiment<Settings extends object>(
   }
 }
 
+/** Where an experiment is done. */
+interface Place {
+  readonly run: ClaimedRun;
+  readonly device: Device;
+  readonly terminal: Terminal;
+  readonly once: Job<object>["once"];
+}
+
 async function runParts<Settings extends object>(
   experiment: Experiment<Settings>,
   settings: Settings,
-  run: ClaimedRun,
-  device: Device,
-  terminal: Terminal,
+  { run, device, terminal, once }: Place,
 ): Promise<void> {
   const parts: Record<string, object[]> = {};
   const panels: Panel[] = [];
@@ -135,11 +148,51 @@ async function runParts<Settings extends object>(
         await breathe();
       },
       progress: (text) => live?.update(text),
+      once,
     });
     panels.push(...drawn);
   }
   live?.clear();
   await writeFile(join(run.directory, "chart.svg"), lineChart(`reproduce ${experiment.name}`, panels));
+}
+
+const measuredPath = (run: ClaimedRun) => `${run.name}/measured.json`;
+
+/**
+ * What is measured is written at once: a measurement can take minutes in which no signal is heard, so an interruption ends
+ * the process there and then. What an earlier run measured counts if it had the same settings and a device like this.
+ */
+async function measuredOnce(
+  run: ClaimedRun,
+  made: { device: string; settings: object },
+  terminal: Terminal,
+): Promise<Place["once"]> {
+  const found = await readFile(join(run.directory, "measured.json"), "utf8").catch(() => "null");
+  const before = JSON.parse(found, revived) as (typeof made & { values: Record<string, unknown> }) | null;
+  const plain = JSON.parse(JSON.stringify(made)) as typeof made;
+  const goesOn =
+    before !== null && isDeepStrictEqual({ ...before, values: null }, { ...plain, values: null });
+  const values = goesOn ? before.values : {};
+  const known = Object.keys(values).length;
+  if (known > 0) terminal.say(`going on: ${counted(known, "measurement")} of an interrupted run`);
+  return async <Value>(name: string, measure: () => Promise<Value>) => {
+    if (Object.hasOwn(values, name)) return values[name] as Value; // the same code made it
+    const value = await measure();
+    values[name] = value;
+    const text = JSON.stringify({ ...made, values }, replaced);
+    await run.files.write(measuredPath(run), new TextEncoder().encode(`${text}\n`));
+    return value;
+  };
+}
+
+/** JSON has no Infinity and no NaN. */
+function replaced(_name: string, value: unknown): unknown {
+  return typeof value === "number" && !Number.isFinite(value) ? { number: String(value) } : value;
+}
+
+function revived(_name: string, value: unknown): unknown {
+  const isNumber = typeof value === "object" && value !== null && "number" in value;
+  return isNumber ? Number(value.number) : value;
 }
 
 /** "length 1024, dims 128, 256, 512, seed 0" */

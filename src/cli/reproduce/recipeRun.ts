@@ -32,6 +32,8 @@ export interface TrainingRecipe {
   /** Norm to which a larger gradient is scaled down. */
   readonly clip: number;
   readonly stages: readonly Stage[];
+  /** Batches whose gradients make one step; 1 when not given. */
+  readonly accumulation?: number;
   readonly checkpointEvery: number;
 }
 

@@ -68,13 +68,15 @@ export function paperRatios(dim: number): { faster: number; smaller: number } | 
   return row ? { faster: row.lssl.ms / row.s4.ms, smaller: row.lssl.megabytes / row.s4.megabytes } : null;
 }
 
-async function run({ settings, device, row, progress }: Job<Settings>): Promise<Panel[]> {
+async function run({ settings, device, row, progress, once }: Job<Settings>): Promise<Panel[]> {
   const measured: { dim: number; layer: string; timing: Timing }[] = [];
   for (const dim of settings.dims) {
     let own: Timing | null = null; // of S4, the first
     for (const [layer, make] of Object.entries(layers)) {
       progress(`dim ${dim}: ${layer}`);
-      const timing = await time(device, () => layerOf(device, settings, dim, make));
+      const timing = await once(`${dim}, ${layer}`, () =>
+        time(device, () => layerOf(device, settings, dim, make)),
+      );
       const held = timing?.bytes ?? plannedBytes((none) => layerOf(none, settings, dim, make));
       if (timing) measured.push({ dim, layer, timing });
       own ??= timing;

@@ -118,16 +118,19 @@ async function forwardTimes(job: Job<Settings>, found: Map<number, Costs>): Prom
   const { settings, device } = job;
   const models = names.map((name) => modelOf(device, name, settings, 1));
   for (const length of settings.lengths) {
-    const ids = Int32Array.from({ length }, (_, i) => i % settings.vocabulary);
-    const tokens = device.integers(ids, [1, length]);
-    const programs = models.map((model) => capture(device, () => model.forward(tokens).logits));
-    const cases = programs.map((program, i) => ({
-      name: `length ${count(length)}: ${names[i]}`,
-      run: () => program.run(),
-      bytes: program.bytes,
-    }));
-    const costs = await timed(job, cases);
-    for (const part of [...programs, tokens]) part.free();
+    const costs = await job.once(`forward, ${length}`, async () => {
+      const ids = Int32Array.from({ length }, (_, i) => i % settings.vocabulary);
+      const tokens = device.integers(ids, [1, length]);
+      const programs = models.map((model) => capture(device, () => model.forward(tokens).logits));
+      const cases = programs.map((program, i) => ({
+        name: `length ${count(length)}: ${names[i]}`,
+        run: () => program.run(),
+        bytes: program.bytes,
+      }));
+      const costs = await timed(job, cases);
+      for (const part of [...programs, tokens]) part.free();
+      return costs;
+    });
     found.set(length, costs);
     const faster = costs.Transformer.ms / costs.S4.ms;
     const { speed } = paperForward[length] ?? {};
@@ -164,22 +167,25 @@ async function forwardMemory({ settings, row }: Job<Settings>, found: Map<number
 async function tokenPart(job: Job<Settings>, found: Map<number, Costs>): Promise<Panel[]> {
   const { settings, device } = job;
   for (const length of settings.lengths) {
-    const decoders = names.map((name) => new Decoder(modelOf(device, name, settings, length)));
-    const cases = decoders.map(({ state }, i) => ({
-      name: `token ${count(length)}: ${names[i]}`,
-      run() {
-        for (const { position } of state) position?.write([length - 1]); // the last of a full cache
-        return decoders[i].step(1);
-      },
-      bytes: state
-        .flatMap((layer) => Object.values(layer))
-        .reduce((sum, { buffer }) => sum + 4 * buffer.length, 0),
-    }));
-    const costs = await timed(job, cases);
-    for (const decoder of decoders) {
-      decoder.free();
-      free(decoder.model);
-    }
+    const costs = await job.once(`token, ${length}`, async () => {
+      const decoders = names.map((name) => new Decoder(modelOf(device, name, settings, length)));
+      const cases = decoders.map(({ state }, i) => ({
+        name: `token ${count(length)}: ${names[i]}`,
+        run() {
+          for (const { position } of state) position?.write([length - 1]); // the last of a full cache
+          return decoders[i].step(1);
+        },
+        bytes: state
+          .flatMap((layer) => Object.values(layer))
+          .reduce((sum, { buffer }) => sum + 4 * buffer.length, 0),
+      }));
+      const costs = await timed(job, cases);
+      for (const decoder of decoders) {
+        decoder.free();
+        free(decoder.model);
+      }
+      return costs;
+    });
     found.set(length, costs);
     await job.row(
       [

@@ -78,7 +78,9 @@ async function runPart(job: Job<Settings>, backward: boolean): Promise<Panel[]> 
     for (const operation of operations) {
       if (tooSlow.has(operation)) continue;
       job.progress(`length ${count(length)}: ${operation}`);
-      const timing = await time(device, () => build(device, settings, length, operation, backward));
+      const timing = await job.once(`${operation}, ${length}${backward ? ", backward" : ""}`, () =>
+        time(device, () => build(device, settings, length, operation, backward)),
+      );
       found[operation] = timing;
       if (timing === null) continue;
       if (timing.seconds > mostSeconds) tooSlow.add(operation);

@@ -47,21 +47,23 @@ const pp = "Λ − P P*";
 const basis: Part<Settings> = {
   title: "LegS rebuilt: largest error in A, as a part of its largest entry",
   heads: ["N", "max V", "2^(4N/3)", "V: f32", "V: f64", "library: f64", "NPLR: f32", "NPLR: f64"],
-  async run({ settings, row, progress }) {
+  async run({ settings, row, progress, once }) {
     const points: Record<string, [number, number][]> = {};
     for (const N of settings.states) {
       progress(`N ${N}`);
-      const { A } = legS(N);
       const V = legSEigenvectors(N);
-      const lambda = Float64Array.from({ length: N }, (_, k) => -(k + 1));
-      const found = dplr(nplr("legS", N));
-      const errors = {
-        "V: f32": relativeError(fromEigenvectors(V, lambda, Math.fround), A),
-        "V: f64": relativeError(fromEigenvectors(V, lambda, inFloat64), A),
-        "library: f64": relativeError(fromEigen(await generalEigen(A)), A),
-        "NPLR: f32": relativeError(fromDplr(found, Math.fround), A),
-        "NPLR: f64": relativeError(fromDplr(found, inFloat64), A),
-      };
+      const errors = await once(`rebuilt, N ${N}`, async () => {
+        const { A } = legS(N);
+        const lambda = Float64Array.from({ length: N }, (_, k) => -(k + 1));
+        const found = dplr(nplr("legS", N));
+        return {
+          "V: f32": relativeError(fromEigenvectors(V, lambda, Math.fround), A),
+          "V: f64": relativeError(fromEigenvectors(V, lambda, inFloat64), A),
+          "library: f64": relativeError(fromEigen(await generalEigen(A)), A),
+          "NPLR: f32": relativeError(fromDplr(found, Math.fround), A),
+          "NPLR: f64": relativeError(fromDplr(found, inFloat64), A),
+        };
+      });
       const largest = V.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
       const cells = [largest, 2 ** ((4 * N) / 3), ...Object.values(errors)].map(figure);
       await row([String(N), ...cells], { N, largest, ...errors });
@@ -74,27 +76,30 @@ const basis: Part<Settings> = {
 const lowRank: Part<Settings> = {
   title: "Parameters disturbed, as training does: the largest Re λ of A, which must stay below 0",
   heads: ["disturbance", "Λ − P Q*", "unstable", "Λ − P P*", "unstable"],
-  async run({ settings, row, progress }) {
+  async run({ settings, row, progress, once }) {
     const { disturbedStates: N, draws, disturbances, seed } = settings;
     const start = dplr(nplr("legS", N));
     const points: Record<string, [number, number][]> = {};
     for (const size of disturbances) {
       progress(`disturbance ${size}`);
-      const worst = { [pq]: -Infinity, [pp]: -Infinity };
-      const unstable = { [pq]: 0, [pp]: 0 };
-      for (let draw = 0; draw < draws; draw++) {
-        const stream = random(seed, draw);
-        const [P, Q] = [disturbed(start.P, size, stream), disturbed(start.P, size, stream)];
-        const system = { ...start, lambda: disturbedSpectrum(start.lambda, size, stream), P };
-        for (const [name, right] of [
-          [pq, Q],
-          [pp, P],
-        ] as const) {
-          const abscissa = await spectralAbscissa(fromDplr(system, inFloat64, right));
-          worst[name] = Math.max(worst[name], abscissa);
-          unstable[name] += abscissa > 0 ? 1 : 0;
+      const { worst, unstable } = await once(`disturbed, ${size}`, async () => {
+        const worst = { [pq]: -Infinity, [pp]: -Infinity };
+        const unstable = { [pq]: 0, [pp]: 0 };
+        for (let draw = 0; draw < draws; draw++) {
+          const stream = random(seed, draw);
+          const [P, Q] = [disturbed(start.P, size, stream), disturbed(start.P, size, stream)];
+          const system = { ...start, lambda: disturbedSpectrum(start.lambda, size, stream), P };
+          for (const [name, right] of [
+            [pq, Q],
+            [pp, P],
+          ] as const) {
+            const abscissa = await spectralAbscissa(fromDplr(system, inFloat64, right));
+            worst[name] = Math.max(worst[name], abscissa);
+            unstable[name] += abscissa > 0 ? 1 : 0;
+          }
         }
-      }
+        return { worst, unstable };
+      });
       const cells = ([pq, pp] as const).flatMap((name) => [
         figure(worst[name]),
         `${unstable[name]} of ${draws}`,
