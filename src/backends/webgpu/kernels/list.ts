@@ -3,6 +3,7 @@ import { activationSets } from "./activation.ts";
 import { adamw } from "./adamw.ts";
 import { arithmeticSets } from "./arithmetic.ts";
 import { advance, assignAt } from "./cache.ts";
+import { causalConv1d } from "./causalConv1d.ts";
 import { chain } from "./chain.ts";
 import { crossEntropy } from "./crossEntropy.ts";
 import { diagonalDiscretize } from "./diagonalDiscretize.ts";
@@ -47,6 +48,7 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   readProbe,
   rmsNorm,
   rope,
+  causalConv1d,
   selectiveScan,
   softmax,
   sumOfSquares,
