@@ -49,6 +49,7 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   readProbe,
   rmsNorm,
   rope,
+  causalConv1d,
   selectiveScan,
   softmax,
   sumOfSquares,
