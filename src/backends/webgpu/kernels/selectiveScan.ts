@@ -12,11 +12,12 @@ import { selectiveScanBackward } from "./selectiveScanBackward.ts";
 import {
   chunkSteps,
   each,
+  cutsText,
   gather,
-  loadRows,
+  isCut,
+  loadCuts,
   packable,
   placeText,
-  resetText,
   scatter,
   type Share,
   shareOf,
@@ -61,6 +62,7 @@ function scanPass(call: KernelCall, work: Work, share: Share, spans: Spans): Pas
   const width = lanes * vectors;
   const steps = tileSteps(32 * width + 8 * channels + 4 * size);
   const cells = Math.ceil(steps / lanes);
+  const unrolled = Math.min(4, steps);
   const eachCell = (line: (k: number) => string) => each(cells, line);
   const eachVector = (line: (j: number) => string) => each(vectors, line);
   const n = (j: number) => `(s * ${4 * vectors}u + ${4 * j}u)`;
@@ -73,6 +75,29 @@ function scanPass(call: KernelCall, work: Work, share: Share, spans: Spans): Pas
   const start = (m: string) =>
     work.at(region, `(${spans.steps === null ? "b" : "row"} * dState + ${m}) * dInner + d`);
   const begins = spans.steps !== null || has("state");
+  // The next tile is read while the last one is scanned: into registers.
+  const rows = Math.ceil((steps * width) / size);
+  const row = (name: string, r: number) =>
+    gather(padded, `i${r} % ${width}u * 4u`, (m) => work.at(name, `at + ${m}`));
+  const fetch = (begin: string) => `{
+    let begin = ${begin};
+${eachCell(
+  (k) => `    {
+      let at = (b * length + min(begin + t${k}, end - 1u)) * dInner + d;
+      u${k} = u[at];
+      delta${k} = delta[at];
+      ${has("z") ? `z${k} = z[at];` : ""}
+    }`,
+)}
+${each(
+  rows,
+  (r) => `    {
+      let at = ((b * length + min(begin + i${r} / ${width}u, end - 1u)) * groups + ofGroup) * dState;
+      B${r} = ${row("B", r)};
+      C${r} = ${row("C", r)};
+    }`,
+)}
+  }`;
   // The last vectors may reach past dState: what is no state stays 0, even where u is infinite.
   const clear = (j: number) =>
     padded ? `h${j} = select(h${j}, vec4f(0.0), vec4u(0u, 1u, 2u, 3u) + ${n(j)} >= vec4u(dState));` : "";
@@ -92,6 +117,7 @@ var<workgroup> rowsB: array<vec4f, ${steps * width}>;
 var<workgroup> rowsC: array<vec4f, ${steps * width}>;
 var<workgroup> cells: array<vec2f, ${steps * channels}>;
 var<workgroup> sums: array<f32, ${steps * size}>;
+${cutsText(call, steps)}
 fn run(group: u32, lane: u32) {${placeText(share, spans)}
   let skip = ${has("D") ? work.at("D", "d") : "0.0"};
   let bias = ${has("deltaBias") ? work.at("deltaBias", "d") : "0.0"};
@@ -99,6 +125,19 @@ ${eachVector(
   (j) => `  let rate${j} = ${Math.LOG2E} * ${gather(padded, n(j), (m) => work.at("A", `${m} * dInner + d`))};
   var h${j} = ${begins ? gather(padded, n(j), start) : "vec4f(0.0)"};`,
 )}
+${eachCell(
+  (k) => `  let t${k} = s + ${k * lanes}u;
+  var u${k}: f32;
+  var delta${k}: f32;
+  ${has("z") ? `var z${k}: f32;` : ""}`,
+)}
+${each(
+  rows,
+  (r) => `  let i${r} = lane + ${r * size}u;
+  var B${r}: vec4f;
+  var C${r}: vec4f;`,
+)}
+  ${fetch("first")}
   for (var begin = first; begin < end; begin += ${steps}u) {
     let count = min(${steps}u, end - begin);
     ${
@@ -109,41 +148,51 @@ ${eachVector((j) => `      ${scatter(padded, n(j), (m) => `chunks[(at * dState +
     }`
         : ""
     }
-${eachCell((k) => {
-  const last = "count - 1u";
-  return `    let t${k} = s + ${k * lanes}u;
-    let at${k} = (b * length + begin + min(t${k}, ${last})) * dInner + d;
-    let u${k} = u[at${k}];
-    let delta${k} = delta[at${k}];
-    ${has("z") ? `let z${k} = z[at${k}];` : ""}`;
-})}${loadRows(work, "B", "rowsB", share)}${loadRows(work, "C", "rowsC", share)}
-${eachCell(
-  (k) => `    if (t${k} < count) {
-      let step = stepOf(delta${k} + bias);
-      cells[t${k} * ${channels}u + c] = vec2f(step, step * u${k});
+${each(
+  rows,
+  (r) => `    if (i${r} < ${steps * width}u) {
+      rowsB[i${r}] = select(vec4f(0.0), B${r}, i${r} < count * ${width}u);
+      rowsC[i${r}] = select(vec4f(0.0), C${r}, i${r} < count * ${width}u);
     }`,
 )}
+${eachCell(
+  (k) => `    let v${k} = u${k};
+    ${has("z") ? `let gate${k} = z${k};` : ""}
+    ${(k + 1) * lanes > steps ? `if (t${k} < ${steps}u) ` : ""}{
+      let step = stepOf(delta${k} + bias);
+      cells[t${k} * ${channels}u + c] = select(vec2f(0.0), vec2f(step, step * u${k}), t${k} < count);
+    }`,
+)}${loadCuts(call, work, share, steps)}
     workgroupBarrier();
-    for (var t = 0u; t < count; t++) {
-      let cell = cells[t * ${channels}u + c];
-      let at = t * ${width}u + s * ${vectors}u;
-      let reset = ${resetText(call, work, "begin + t")};
-      var sum = 0.0;
+    if (begin + ${steps}u < end) {
+      ${fetch(`begin + ${steps}u`)}
+    }
+    for (var first = 0u; first < count; first += ${unrolled}u) {
+${each(
+  unrolled,
+  (q) => `      {
+        let t = first + ${q}u;
+        let cell = cells[t * ${channels}u + c];
+        let at = t * ${width}u + s * ${vectors}u;
+        let reset = ${isCut(call, "t")};
+        var sum = 0.0;
 ${eachVector(
   (
     j,
-  ) => `      h${j} = fma(exp2(rate${j} * cell.x), select(h${j}, vec4f(0.0), reset), rowsB[at + ${j}u] * cell.y);
-      ${clear(j)}
-      sum += dot(h${j}, rowsC[at + ${j}u]);`,
+  ) => `        h${j} = fma(exp2(rate${j} * cell.x), select(h${j}, vec4f(0.0), reset), rowsB[at + ${j}u] * cell.y);
+        ${clear(j)}
+        sum += dot(h${j}, rowsC[at + ${j}u]);`,
 )}
-      sums[t * ${size}u + lane] = sum;
+        sums[t * ${size}u + lane] = sum;
+      }`,
+)}
     }
     workgroupBarrier();
 ${eachCell(
   (k) => `    if (t${k} < count && mine) {
-      var sum = skip * u${k};
+      var sum = skip * v${k};
       for (var i = t${k} * ${size}u + c; i < (t${k} + 1u) * ${size}u; i += ${channels}u) { sum += sums[i]; }
-      y[at${k}] = ${has("z") ? `sum * z${k} * sigmoid(z${k})` : "sum"};
+      y[(b * length + begin + t${k}) * dInner + d] = ${has("z") ? `sum * gate${k} * sigmoid(gate${k})` : "sum"};
     }`,
 )}
   }

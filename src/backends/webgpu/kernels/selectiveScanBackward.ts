@@ -14,11 +14,13 @@ import type { Gpu, Kernel, KernelCall, Pass } from "../kernel.ts";
 import {
   chunkSteps,
   each,
+  cutsText,
   gather,
+  isCut,
+  loadCuts,
   loadRows,
   packable,
   placeText,
-  resetText,
   scatter,
   type Share,
   shareOf,
@@ -110,7 +112,6 @@ function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split:
       : gather(padded, "n", (m) =>
           work.at(name, `((b * length + begin + min(${t}u, count - 1u)) * groups + ofGroup) * dState + ${m}`),
         );
-  const reset = (t: number) => (has("resets") ? `(cuts & ${2 ** t}u) != 0u` : "false");
   const own = (value: string) => (ragged ? `select(vec4f(0.0), ${value}, mine)` : value);
   const dy = !has("d_y")
     ? "0.0"
@@ -136,7 +137,7 @@ function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split:
       partsB[${(t % tile.steps) * size}u + lane] = ${own("g * input")};
       partsC[${(t % tile.steps) * size}u + lane] = ${own("h * pull")};
       sums[${(t % tile.steps) * size}u + lane] = vec3f(dot(C, h), dot(g, B), dot(slope, a));
-      g = select(g * decay, vec4f(0.0), ${reset(t)});
+      g = select(g * decay, vec4f(0.0), ${isCut(call, `${t}u`)});
     }`;
   return {
     reads: [...work.bound(names.filter(has))],
@@ -158,6 +159,7 @@ var<workgroup> pulls: array<f32, ${chunkSteps * channels}>;
 var<workgroup> partsB: array<vec4f, ${tile.steps * size}>;
 var<workgroup> partsC: array<vec4f, ${tile.steps * size}>;
 var<workgroup> sums: array<vec3f, ${tile.steps * size}>;
+${cutsText(call, chunkSteps)}
 struct Total { skip: f32, bias: f32 }
 ${finishCells(call, tile, split)}
 ${sumRows(tile, work)}
@@ -174,6 +176,8 @@ fn run(group: u32, lane: u32) {${placeText(share, spans)}
   for (var i = (end - first + ${chunkSteps - 1}u) / ${chunkSteps}u; i > 0u; i--) {
     let begin = first + ${chunkSteps}u * (i - 1u);
     let count = min(${chunkSteps}u, end - begin);
+    let kept = (b * ((length + ${chunkSteps - 1}u) / ${chunkSteps}u) + begin / ${chunkSteps}u) * dState;
+    var h = ${gather(padded, "n", (m) => `chunks[(kept + ${m}) * dInner + d]`)};
 ${each(Math.ceil(chunkSteps / lanes), (k) => {
   const t = `(s + ${k * lanes}u)`;
   const store = `let at = (b * length + begin + min(${t}, count - 1u)) * dInner + d;
@@ -181,13 +185,10 @@ ${each(Math.ceil(chunkSteps / lanes), (k) => {
       cells[${t} * ${channels}u + c] = select(vec2f(0.0), vec2f(stepOf(delta[at] + bias), u[at]), inside);
       pulls[${t} * ${channels}u + c] = select(0.0, ${dy}, inside);`;
   return `    ${(k + 1) * lanes > chunkSteps ? `if (${t} < ${chunkSteps}u) ` : ""}{ ${store} }`;
-})}${tile.rows ? loadRows(work, "B", "rowsB", share, chunkSteps) + loadRows(work, "C", "rowsC", share, chunkSteps) : ""}
-    ${has("resets") ? `var cuts = 0u;\n    for (var t = 0u; t < count; t++) { cuts |= select(0u, 1u, ${resetText(call, work, "begin + t")}) << t; }` : ""}
+})}${tile.rows ? loadRows(work, "B", "rowsB", share, chunkSteps) + loadRows(work, "C", "rowsC", share, chunkSteps) : ""}${loadCuts(call, work, share, chunkSteps)}
     workgroupBarrier();
-    let at = (b * ((length + ${chunkSteps - 1}u) / ${chunkSteps}u) + begin / ${chunkSteps}u) * dState;
-    var h = ${gather(padded, "n", (m) => `chunks[(at + ${m}) * dInner + d]`)};
 ${eachStep(
-  (t) => `    let before${t} = ${has("resets") ? `select(h, vec4f(0.0), ${reset(t)})` : "h"};
+  (t) => `    let before${t} = ${has("resets") ? `select(h, vec4f(0.0), ${isCut(call, `${t}u`)})` : "h"};
 ${t < chunkSteps - 1 ? `    { let cell = cells[${t * channels}u + c]; h = fma(exp2(rate * cell.x), before${t}, ${row("B", t)} * (cell.x * cell.y)); }` : ""}`,
 )}
     for (var j = ${chunkSteps / tile.steps}u; j > 0u; j--) {

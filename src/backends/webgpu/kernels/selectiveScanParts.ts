@@ -164,12 +164,22 @@ export function loadRows(work: Work, name: string, rows: string, share: Share, f
     }`;
 }
 
-/** Whether step t of sequence b begins a document. */
-export function resetText(call: KernelCall, work: Work, t: string): string {
-  if (!call.has("resets")) return "false";
-  return work.has("resets")
-    ? `(${work.at("resets", `b * length + ${t}`)} != 0.0)`
-    : `(resets[b * length + ${t}] != 0)`;
+/** Declares and fills `cuts`: of the `steps` from step `begin` on, `count` of which are there, those that begin a document. */
+export function cutsText(call: KernelCall, steps: number): string {
+  return call.has("resets") ? `var<workgroup> cuts: array<u32, ${steps}>;` : "";
+}
+
+export function loadCuts(call: KernelCall, work: Work, { size }: Share, steps: number): string {
+  if (!call.has("resets")) return "";
+  const at = "b * length + begin + min(i, count - 1u)";
+  const reset = work.has("resets") ? `${work.at("resets", at)} != 0.0` : `resets[${at}] != 0`;
+  return /* wgsl */ `
+    for (var i = lane; i < ${steps}u; i += ${size}u) { cuts[i] = select(0u, 1u, i < count && ${reset}); }`;
+}
+
+/** Whether step t of those begins a document. */
+export function isCut(call: KernelCall, t: string): string {
+  return call.has("resets") ? `(cuts[${t}] != 0u)` : "false";
 }
 
 /** For each of the first `count` numbers, one line. */

@@ -8,10 +8,12 @@ import type { Gpu, KernelCall, Pass } from "../kernel.ts";
 import { wide } from "./library.ts";
 import {
   each,
+  cutsText,
   gather,
+  isCut,
+  loadCuts,
   loadRows,
   placeText,
-  resetText,
   scatter,
   shareOf,
   sigmoid1,
@@ -69,6 +71,7 @@ export function reducePass(call: KernelCall, work: Work, spans: Spans, direction
     code: /* wgsl */ `${stepFunction(call)}${sigmoid1}
 var<workgroup> rows: array<vec4f, ${steps * lanes * vectors}>;
 var<workgroup> cells: array<vec2f, ${steps * channels}>;
+${cutsText(call, steps)}
 fn run(group: u32, lane: u32) {${placeText(share, spans)}
   let bias = ${call.has("deltaBias") ? work.at("deltaBias", "d") : "0.0"};
 ${eachVector(
@@ -89,12 +92,12 @@ ${eachCell(
       let step = stepOf(delta[at] + bias);
       cells[(s + ${k * lanes}u) * ${channels}u + c] = vec2f(step, ${input});
     }`,
-)}${loadRows(work, back ? "C" : "B", "rows", share)}
+)}${loadRows(work, back ? "C" : "B", "rows", share)}${loadCuts(call, work, share, steps)}
     workgroupBarrier();
     for (var j = 0u; j < count; j++) {
       let t = ${back ? "count - 1u - j" : "j"};
       let cell = cells[t * ${channels}u + c];
-      let reset = ${resetText(call, work, "begin + t")};
+      let reset = ${isCut(call, "t")};
       drift += cell.x;
       cut = cut || reset;
 ${eachVector((j) =>
