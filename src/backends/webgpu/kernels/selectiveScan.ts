@@ -60,7 +60,7 @@ function scanPass(call: KernelCall, work: Work, share: Share, spans: Spans): Pas
   const { channels, lanes, vectors, size, padded } = share;
   const { batch, length, dInner, dState, groups } = call.sizes;
   const width = lanes * vectors;
-  const steps = tileSteps(32 * width + 8 * channels + 4 * size);
+  const steps = Math.min(tileSteps(32 * width + 8 * channels + 4 * size), 8 * lanes); // 8 cells of an invocation
   const cells = Math.ceil(steps / lanes);
   const unrolled = Math.min(4, steps);
   const eachCell = (line: (k: number) => string) => each(cells, line);
