@@ -42,16 +42,18 @@ interface Tile {
 }
 
 function tileOf(call: KernelCall, gpu: Gpu): Tile {
-  const most = Math.min(gpu.workgroupBytes, 32 * 1024) - 256;
+  const most = Math.min(gpu.workgroupBytes, 40 * 1024) - 256;
   const rows = call.sizes.dState <= 32;
   for (let invocations = Math.min(256, gpu.invocations); invocations >= 1; invocations /= 2) {
     const share = shareOf(call, 1, invocations);
     if (share.vectors > 1) break;
-    const fixed = chunkSteps * (12 * share.channels + (rows ? 32 * share.lanes : 0));
+    const fixed = chunkSteps * (20 * share.channels + (rows ? 32 * share.lanes : 0));
     const steps = [4, 2, 1].find((count) => fixed + 48 * count * share.size <= most);
     if (steps && (steps > 1 || share.channels <= 8)) return { share, rows, steps };
   }
-  throw new DeviceError(`webgpu: a scan with gradients has at most 512 states, got ${call.sizes.dState}`);
+  throw new DeviceError(
+    `webgpu: a scan with gradients has at most ${4 * Math.min(256, gpu.invocations)} states, got ${call.sizes.dState}`,
+  );
 }
 
 export const selectiveScanBackward: Kernel = (call, gpu) => {
@@ -113,13 +115,11 @@ function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split:
           work.at(name, `((b * length + begin + min(${t}u, count - 1u)) * groups + ofGroup) * dState + ${m}`),
         );
   const own = (value: string) => (ragged ? `select(vec4f(0.0), ${value}, mine)` : value);
-  const dy = !has("d_y")
-    ? "0.0"
-    : split
-      ? "gated[at]"
-      : gated
-        ? "d_y[at] * z[at] * sigmoid(z[at])"
-        : "d_y[at]";
+  // What y before the gate is pulled by, and what the gradient of z is of that y.
+  const gate = !has("d_y") ? "let dy = 0.0;" : `let dy = ${split ? "gated" : "d_y"}[at];`;
+  const pull = gated ? "dy * z[at] * p" : "dy";
+  const factor = gated ? "dy * p * (1.0 + z[at] * sigmoid(-z[at]))" : "0.0";
+  const slope = call.sizes.softplus ? "sigmoid(x)" : "1.0";
 
   const walkBack = (t: number) => /* wgsl */ `    {
       let cell = cells[${t * channels}u + c];
@@ -156,6 +156,7 @@ function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split:
 ${tile.rows ? each(2, (i) => `var<workgroup> rows${"BC"[i]}: array<vec4f, ${chunkSteps * lanes}>;`) : ""}
 var<workgroup> cells: array<vec2f, ${chunkSteps * channels}>;
 var<workgroup> pulls: array<f32, ${chunkSteps * channels}>;
+var<workgroup> factors: array<vec2f, ${chunkSteps * channels}>;
 var<workgroup> partsB: array<vec4f, ${tile.steps * size}>;
 var<workgroup> partsC: array<vec4f, ${tile.steps * size}>;
 var<workgroup> sums: array<vec3f, ${tile.steps * size}>;
@@ -182,8 +183,12 @@ ${each(Math.ceil(chunkSteps / lanes), (k) => {
   const t = `(s + ${k * lanes}u)`;
   const store = `let at = (b * length + begin + min(${t}, count - 1u)) * dInner + d;
       let inside = ${t} < count;
-      cells[${t} * ${channels}u + c] = select(vec2f(0.0), vec2f(stepOf(delta[at] + bias), u[at]), inside);
-      pulls[${t} * ${channels}u + c] = select(0.0, ${dy}, inside);`;
+      let x = delta[at] + bias;
+      ${gate}
+      ${gated ? "let p = sigmoid(z[at]);" : ""}
+      cells[${t} * ${channels}u + c] = select(vec2f(0.0), vec2f(stepOf(x), u[at]), inside);
+      pulls[${t} * ${channels}u + c] = select(0.0, ${pull}, inside);
+      factors[${t} * ${channels}u + c] = vec2f(${slope}, ${factor});`;
   return `    ${(k + 1) * lanes > chunkSteps ? `if (${t} < ${chunkSteps}u) ` : ""}{ ${store} }`;
 })}${tile.rows ? loadRows(work, "B", "rowsB", share, chunkSteps) + loadRows(work, "C", "rowsC", share, chunkSteps) : ""}${loadCuts(call, work, share, chunkSteps)}
     workgroupBarrier();
@@ -200,7 +205,7 @@ ${each(
         default: {}
       }
       workgroupBarrier();
-      total = finishCells(total, b * length + begin, ${tile.steps}u * (j - 1u), count, d, c, s, mine, skip, bias);
+      total = finishCells(total, b * length + begin, ${tile.steps}u * (j - 1u), count, d, c, s, mine, skip);
       sumRows(b * length + begin, ${tile.steps}u * (j - 1u), count, block, lane);
       workgroupBarrier();
     }
@@ -227,10 +232,8 @@ function finishCells(call: KernelCall, tile: Tile, split: boolean): string {
   const has = (name: string) => call.has(name);
   const put = (how: string, name: string, value: string) =>
     `if (${how} == 1u) { ${name}[at] = ${value}; } else if (${how} == 2u) { ${name}[at] += ${value}; }`;
-  const dz = `${has("d_y") ? "d_y[at]" : "0.0"} * y * sigmoid(z[at]) * (1.0 + z[at] * sigmoid(-z[at]))`;
-  const slope = call.sizes.softplus ? `sigmoid(delta[at] + bias)` : "1.0";
   return /* wgsl */ `
-fn finishCells(before: Total, row: u32, from_: u32, count: u32, d: u32, c: u32, s: u32, mine: bool, skip: f32, bias: f32) -> Total {
+fn finishCells(before: Total, row: u32, from_: u32, count: u32, d: u32, c: u32, s: u32, mine: bool, skip: f32) -> Total {
   var total = before;
   for (var i = s; i < ${tile.steps}u; i += ${lanes}u) {
     let t = from_ + i;
@@ -238,13 +241,14 @@ fn finishCells(before: Total, row: u32, from_: u32, count: u32, d: u32, c: u32, 
     let at = (row + t) * dInner + d;
     let cell = cells[t * ${channels}u + c];
     let pull = pulls[t * ${channels}u + c];
+    let factor = factors[t * ${channels}u + c];
     var sum = vec3f(0.0);
     for (var l = 0u; l < ${lanes}u; l++) { sum += sums[i * ${size}u + l * ${channels}u + c]; }
-    let dStep = fma(cell.y, sum.y, sum.z) * ${slope};
+    let dStep = fma(cell.y, sum.y, sum.z) * factor.x;
     let y = fma(skip, cell.y, sum.x);
     ${put("putU", "d_u", "fma(skip, pull, cell.x * sum.y)")}
     ${put("putDelta", "d_delta", "dStep")}
-    ${split ? "gated[at] = y;" : has("z") ? put("putZ", "d_z", dz) : ""}
+    ${split ? "gated[at] = y;" : has("z") ? put("putZ", "d_z", "factor.y * y") : ""}
     total.skip = fma(cell.y, pull, total.skip);
     total.bias += dStep;
   }
