@@ -39,6 +39,8 @@ interface Tile {
   readonly share: Share;
   readonly rows: boolean;
   readonly steps: number;
+  /** Whether what goes to B and C is first added up over four neighbours, without workgroup memory. */
+  readonly quads: boolean;
 }
 
 function tileOf(call: KernelCall, gpu: Gpu): Tile {
@@ -48,8 +50,9 @@ function tileOf(call: KernelCall, gpu: Gpu): Tile {
     const share = shareOf(call, 1, invocations);
     if (share.vectors > 1) break;
     const fixed = chunkSteps * (20 * share.channels + (rows ? 32 * share.lanes : 0));
-    const steps = [4, 2, 1].find((count) => fixed + 48 * count * share.size <= most);
-    if (steps && (steps > 1 || share.channels <= 8)) return { share, rows, steps };
+    const quads = gpu.subgroups !== null && gpu.subgroups.least >= 4 && share.channels >= 4;
+    const steps = [4, 2, 1].find((count) => fixed + (quads ? 24 : 48) * count * share.size <= most);
+    if (steps && (steps > 1 || share.channels <= 8)) return { share, rows, steps, quads };
   }
   throw new DeviceError(
     `webgpu: a scan with gradients has at most ${4 * Math.min(256, gpu.invocations)} states, got ${call.sizes.dState}`,
@@ -114,7 +117,11 @@ function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split:
       : gather(padded, "n", (m) =>
           work.at(name, `((b * length + begin + min(${t}u, count - 1u)) * groups + ofGroup) * dState + ${m}`),
         );
-  const own = (value: string) => (ragged ? `select(vec4f(0.0), ${value}, mine)` : value);
+  const part = (value: string) => {
+    const own = ragged ? `select(vec4f(0.0), ${value}, mine)` : value;
+    return tile.quads ? `sumOfQuad(${own}, lane)` : own;
+  };
+  const partType = tile.quads ? "f32" : "vec4f";
   // What y before the gate is pulled by, and what the gradient of z is of that y.
   const gate = !has("d_y") ? "let dy = 0.0;" : `let dy = ${split ? "gated" : "d_y"}[at];`;
   const pull = gated ? "dy * z[at] * p" : "dy";
@@ -134,8 +141,8 @@ function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split:
       ${padded ? "g = select(g, vec4f(0.0), beyond);" : ""}
       let slope = g * carried;
       dRate = fma(slope, vec4f(cell.x), dRate);
-      partsB[${(t % tile.steps) * size}u + lane] = ${own("g * input")};
-      partsC[${(t % tile.steps) * size}u + lane] = ${own("h * pull")};
+      partsB[${(t % tile.steps) * size}u + lane] = ${part("g * input")};
+      partsC[${(t % tile.steps) * size}u + lane] = ${part("h * pull")};
       sums[${(t % tile.steps) * size}u + lane] = vec3f(dot(C, h), dot(g, B), dot(slope, a));
       g = select(g * decay, vec4f(0.0), ${isCut(call, `${t}u`)});
     }`;
@@ -144,6 +151,7 @@ function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split:
     writes: [...written, ...(split ? ["gated"] : []), "work"],
     workgroups: batch * spans.count * groups * share.perBlocks,
     workgroupSize: size,
+    enable: tile.quads ? ["subgroups"] : [],
     numbers: { putU: put("d_u"), putDelta: put("d_delta"), putZ: put("d_z") },
     bytes:
       4 *
@@ -157,14 +165,15 @@ ${tile.rows ? each(2, (i) => `var<workgroup> rows${"BC"[i]}: array<vec4f, ${chun
 var<workgroup> cells: array<vec2f, ${chunkSteps * channels}>;
 var<workgroup> pulls: array<f32, ${chunkSteps * channels}>;
 var<workgroup> factors: array<vec2f, ${chunkSteps * channels}>;
-var<workgroup> partsB: array<vec4f, ${tile.steps * size}>;
-var<workgroup> partsC: array<vec4f, ${tile.steps * size}>;
+var<workgroup> partsB: array<${partType}, ${tile.steps * size}>;
+var<workgroup> partsC: array<${partType}, ${tile.steps * size}>;
 var<workgroup> sums: array<vec3f, ${tile.steps * size}>;
 ${cutsText(call, chunkSteps)}
 struct Total { skip: f32, bias: f32 }
 ${finishCells(call, tile, split)}
 ${sumRows(tile, work)}
-fn run(group: u32, lane: u32) {${placeText(share, spans)}
+${tile.quads ? sumOfQuad : ""}
+fn run(group: u32, lane: u32${tile.quads ? ", subgroupLane: u32, subgroupSize: u32" : ""}) {${placeText(share, spans)}
   let n = 4u * s;
   let skip = ${has("D") ? work.at("D", "d") : "0.0"};
   let bias = ${has("deltaBias") ? work.at("deltaBias", "d") : "0.0"};
@@ -256,9 +265,24 @@ fn finishCells(before: Total, row: u32, from_: u32, count: u32, d: u32, c: u32, 
 }`;
 }
 
+/**
+ * Of four vectors of four neighbours, each gets the sum of one component: the first x, … the last w. Two halves are
+ * exchanged, then two quarters. Neighbours in the workgroup are neighbours in the subgroup, on every GPU known.
+ */
+const sumOfQuad = /* wgsl */ `
+fn sumOfQuad(v: vec4f, lane: u32) -> f32 {
+  let odd = (lane & 1u) != 0u;
+  let pair = select(v.xz, v.yw, odd) + subgroupShuffleXor(select(v.yw, v.xz, odd), 1u);
+  let upper = (lane & 2u) != 0u;
+  return select(pair.x, pair.y, upper) + subgroupShuffleXor(select(pair.y, pair.x, upper), 2u);
+}`;
+
 /** Adds up what the channels give to the rows of B and C. An invocation has one number, and begins where no other does. */
-function sumRows({ share, steps }: Tile, work: Work): string {
+function sumRows({ share, steps, quads }: Tile, work: Work): string {
   const { channels, lanes, size, perBlocks } = share;
+  const terms = quads ? channels / 4 : channels;
+  const place = `at + (j + i / 4u) % ${terms}u${quads ? " * 4u + k" : ""}`;
+  const component = quads ? "" : "[k]";
   return /* wgsl */ `
 fn sumRows(row: u32, from_: u32, count: u32, block: u32, lane: u32) {
   for (var i = lane; i < ${8 * lanes * steps}u; i += ${size}u) {
@@ -270,9 +294,9 @@ fn sumRows(row: u32, from_: u32, count: u32, block: u32, lane: u32) {
     let ofC = i >= ${4 * lanes * steps}u;
     let at = t * ${size}u + v * ${channels}u;
     var sum = 0.0;
-    for (var j = 0u; j < ${channels}u; j++) {
-      let c = at + (j + i / 4u) % ${channels}u;
-      if (ofC) { sum += partsC[c][k]; } else { sum += partsB[c][k]; }
+    for (var j = 0u; j < ${terms}u; j++) {
+      let c = ${place};
+      if (ofC) { sum += partsC[c]${component}; } else { sum += partsB[c]${component}; }
     }
     let r = ((row + from_ + t) * groups * ${perBlocks}u + block) * 2u + select(0u, 1u, ofC);
     ${work.at("sumsBC", "r * dState + n")} = sum;
