@@ -2,6 +2,7 @@ import type { KernelSet } from "../kernel.ts";
 import { activationSets } from "./activation.ts";
 import { adamw } from "./adamw.ts";
 import { arithmeticSets } from "./arithmetic.ts";
+import { attention } from "./attention.ts";
 import { advance, assignAt } from "./cache.ts";
 import { causalConv1d } from "./causalConv1d.ts";
 import { chain } from "./chain.ts";
@@ -34,6 +35,7 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   adamw,
   advance,
   assignAt,
+  attention,
   causalConv1d,
   clipFactor,
   copyProbe,
