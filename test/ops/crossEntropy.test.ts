@@ -49,6 +49,8 @@ test("every device computes what the plain loops compute, for vocabularies of 1 
     );
     const narrow = [normals(1, 1300, 16), integers(2, 16, 1300)];
     await compareCalls(device, crossEntropyOp, narrow, { ignore: 3 });
+    const many = [normals(1, 300, 1030), integers(2, 1030, 300)];
+    await compareCalls(device, crossEntropyOp, many, { ignore: 3 });
     const large = [normals(1, 3, 50_280), integers(2, 50_280, 3)];
     await compareCalls(device, crossEntropyOp, large, { ignore });
   }

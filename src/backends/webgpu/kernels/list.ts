@@ -19,6 +19,8 @@ import { copyProbe, fmaProbe, readProbe } from "./probe.ts";
 import { project } from "./project.ts";
 import { reduceSets } from "./reduce.ts";
 import { reshapeSets } from "./reshape.ts";
+import { diagonalDiscretize } from "./diagonalDiscretize.ts";
+import { diagonalFilter } from "./diagonalFilter.ts";
 import { rmsNorm } from "./rmsNorm.ts";
 import { rope } from "./rope.ts";
 import { selectiveScan } from "./selectiveScan.ts";
@@ -49,6 +51,8 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   layerNorm,
   matmul,
   readProbe,
+  diagonalDiscretize,
+  diagonalFilter,
   rmsNorm,
   rope,
   causalConv1d,
