@@ -21,6 +21,7 @@ import { reduceSets } from "./reduce.ts";
 import { reshapeSets } from "./reshape.ts";
 import { diagonalDiscretize } from "./diagonalDiscretize.ts";
 import { diagonalFilter } from "./diagonalFilter.ts";
+import { fftConv } from "./fftConv.ts";
 import { rmsNorm } from "./rmsNorm.ts";
 import { rope } from "./rope.ts";
 import { selectiveScan } from "./selectiveScan.ts";
@@ -53,6 +54,7 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   readProbe,
   diagonalDiscretize,
   diagonalFilter,
+  fftConv,
   rmsNorm,
   rope,
   causalConv1d,
