@@ -22,6 +22,7 @@ import { reshapeSets } from "./reshape.ts";
 import { diagonalDiscretize } from "./diagonalDiscretize.ts";
 import { diagonalFilter } from "./diagonalFilter.ts";
 import { fftConv } from "./fftConv.ts";
+import { inverseRealFft } from "./inverseRealFft.ts";
 import { rmsNorm } from "./rmsNorm.ts";
 import { rope } from "./rope.ts";
 import { selectiveScan } from "./selectiveScan.ts";
@@ -55,6 +56,7 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   diagonalDiscretize,
   diagonalFilter,
   fftConv,
+  inverseRealFft,
   rmsNorm,
   rope,
   causalConv1d,
