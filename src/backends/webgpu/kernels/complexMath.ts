@@ -4,9 +4,9 @@
  */
 
 export const complex = /* wgsl */ `
-fn times(a: vec2f, b: vec2f) -> vec2f { return vec2f(fma(-a.y, b.y, a.x * b.x), fma(a.y, b.x, a.x * b.y)); }
+fn times(a: vec2f, b: vec2f) -> vec2f { return a.x * b + a.y * vec2f(-b.y, b.x); }
 fn conjugate(a: vec2f) -> vec2f { return vec2f(a.x, -a.y); }
-fn over(a: vec2f, b: vec2f) -> vec2f { return times(a, conjugate(b)) / fma(b.x, b.x, b.y * b.y); }`;
+fn over(a: vec2f, b: vec2f) -> vec2f { return times(a, conjugate(b)) / dot(b, b); }`;
 
 /**
  * cis(turn): cosine and sine of 2π turn / 2³², within a unit in the last place of 1: a whole number of quarters, which

@@ -21,6 +21,7 @@ import { reduceSets } from "./reduce.ts";
 import { reshapeSets } from "./reshape.ts";
 import { diagonalDiscretize } from "./diagonalDiscretize.ts";
 import { diagonalFilter } from "./diagonalFilter.ts";
+import { diagonalScan } from "./diagonalScan.ts";
 import { fftConv } from "./fftConv.ts";
 import { inverseRealFft } from "./inverseRealFft.ts";
 import { rmsNorm } from "./rmsNorm.ts";
@@ -55,6 +56,7 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   readProbe,
   diagonalDiscretize,
   diagonalFilter,
+  diagonalScan,
   fftConv,
   inverseRealFft,
   rmsNorm,
