@@ -140,7 +140,8 @@ test("what is written between calls and runs is seen by those that come after, a
 });
 
 test("more calls wait than one submission takes, and uniforms keep their numbers", async () => {
-  const results = Array.from({ length: 300 }, (_, i) => scale(device.tensor([1]), i));
+  const one = device.tensor([1]); // writing between the calls would submit them
+  const results = Array.from({ length: 300 }, (_, i) => scale(one, i));
   for (const [i, result] of results.entries()) assert.equal(await result.item(), i);
 });
 

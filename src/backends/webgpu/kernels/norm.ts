@@ -24,6 +24,8 @@ export function norm(centered: boolean): KernelSet {
     dynamic: ["rows", "dModel", "epsilon"],
     forward: forwardOf(centered),
     backward: backwardOf(centered),
+    // u², its mean, u r and the product with gain; centered, also the mean, u − μ and the sum with bias.
+    naiveBytes: ({ rows, dModel }) => 4 * (centered ? 12 : 7) * rows * dModel,
   };
 }
 
