@@ -135,6 +135,7 @@ interface Search {
   readonly writes: string[];
   readonly finish: string;
   readonly finishReads?: string[];
+  readonly finishBytes: number;
 }
 
 /** Finds `total.y`, the position of the first NaN of each output, or else of its first maximum. */
@@ -167,6 +168,7 @@ const max: KernelSet = {
       writes: ["y: u32"],
       finish: `y[output] = u[${elementOf("total.y")}];`,
       finishReads: ["u: u32"],
+      finishBytes: 8,
     }),
   backward(call) {
     const { outer, n, inner } = call.sizes;
@@ -180,8 +182,9 @@ const max: KernelSet = {
             writes: ["d_u"],
             finish: `d_u[${elementOf("total.y")}] += d_y[output];`,
             finishReads: ["d_y"],
+            finishBytes: 12,
           }
-        : { writes: ["firsts: u32"], finish: "firsts[output] = total.y;" }),
+        : { writes: ["firsts: u32"], finish: "firsts[output] = total.y;", finishBytes: 4 }),
     });
     if (adds) return { passes, scratch };
     const chosen = (type: string) => {
@@ -206,6 +209,7 @@ export const reduceSets: Readonly<Record<string, KernelSet>> = {
         place: "output * n + i",
         writes: ["index"],
         finish: "index[output] = i32(total.y);",
+        finishBytes: 4,
       }),
   },
 };

@@ -29,6 +29,8 @@ export interface Reduction {
   /** WGSL that stores `total` of `output`, and what it reads. */
   readonly finish: string;
   readonly finishReads?: readonly Binding[];
+  /** Bytes that it moves for an output, where terms are single numbers and it touches few of what it binds. */
+  readonly finishBytes?: number;
   /** Names of the scratch buffers begin with it, where a call has several reductions. */
   readonly name?: string;
 }
@@ -67,6 +69,10 @@ export function reduction(given: Reduction): Schedule {
       writes: last ? given.writes : [`${partials}: ${type}`],
       workgroups: Math.ceil(outputs.value / tile) * blocks.value,
       workgroupSize: size,
+      bytes:
+        last && given.finishBytes !== undefined
+          ? outputs.value * (4 * terms.value * (level === 0 ? 1 : words) + given.finishBytes)
+          : undefined,
       code: /* wgsl */ `${given.functions ?? ""}
 ${term}
 ${lanes > 1 ? `var<workgroup> shares: array<${type}, ${size}>;` : ""}

@@ -37,8 +37,8 @@ const slice: KernelSet = {
     const type = four ? "vec4u" : "u32";
     const w = `(width / ${unit}u)`;
     const body = `y[i] = u[(i / ${w} * (before + width + after) + before) / ${unit}u + i % ${w}];`;
-    const count = (rows * width) / unit;
-    return { passes: [pass([`u: ${type}`], [`y: ${type}`], count, `rows * ${w}`, body)] };
+    const moved = pass([`u: ${type}`], [`y: ${type}`], (rows * width) / unit, `rows * ${w}`, body);
+    return { passes: [{ ...moved, bytes: 8 * rows * width }] };
   },
   // All of du is written unless it is added to: then only what the slice took.
   backward(call) {
