@@ -11,6 +11,7 @@ export const assignIntegersOp = copy("assignIntegers", ["target", "value"]);
  * next: read `target`, compute, assign. Not differentiable.
  */
 export function assign(target: Tensor, value: Tensor): void {
+  if (target.buffer === value.buffer) return; // a GPU refuses to read and write one buffer in a pass
   apply(target.dtype === "i32" ? assignIntegersOp : assignOp, [target, value], null);
 }
 

@@ -22,6 +22,15 @@ test("assign overwrites the target and leaves the value alone, at any size", asy
   }
 });
 
+test("a tensor assigned to itself stays as it is", async () => {
+  for (const device of devices) {
+    const h = device.tensor([1, 2, 3]);
+    assign(h, h);
+    assign(h, h.reshaped([3]));
+    assert.deepEqual([...(await scale(h, 2).read())], [2, 4, 6], device.name);
+  }
+});
+
 test("assign keeps every bit of NaN, -0 and integers", async () => {
   for (const device of devices) {
     const target = device.zeros([4]);
