@@ -1,13 +1,18 @@
 /** Tests of ops on WebGPU and wasm in a real browser, and the door statewise/browser. */
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
 import { after, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { serve } from "../../scripts/serve.ts";
-import { launch } from "./launch.ts";
+import { launch, softwareGpu } from "./launch.ts";
 import type { Calls } from "./page.ts";
 
-/** Op tests that run in the page, by file. */
-const files = ["rmsNorm"];
+/** Op tests that run in the page in half a minute; STATEWISE_TEST_BROWSER=all runs all of them, which takes minutes. */
+const quick = ["activation", "adamw", "assign", "dropout", "gradientNorm", "reshape"];
+const ofNode = /threads/; // of workers in Node
+const everyFile = readdirSync("test/ops").flatMap((name) => /^(\w+)\.test\.ts$/.exec(name)?.[1] ?? []);
+const files =
+  process.env.STATEWISE_TEST_BROWSER === "all" ? everyFile.filter((name) => !ofNode.test(name)) : quick;
 
 const folder = "/dist/test/browser";
 const served = await serve(0, {
@@ -17,7 +22,7 @@ const served = await serve(0, {
   "/dist/src/node.js": "/dist/src/browser.js",
   "/dist/test/devices.js": `${folder}/devices.js`,
 });
-const browser = await launch("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader");
+const browser = await launch(...softwareGpu);
 after(async () => {
   await browser.close();
   served.close();

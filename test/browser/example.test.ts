@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { serve } from "../../scripts/serve.ts";
-import { launch } from "./launch.ts";
+import { launch, softwareGpu } from "./launch.ts";
 
 const served = await serve(0);
-const browser = await launch("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader");
+const browser = await launch(...softwareGpu);
 after(async () => {
   await browser.close();
   served.close();
