@@ -30,14 +30,22 @@ const recoveryMs = 1000;
 /** Losses of the device in a row, nothing having been saved between them, that a run is taken up again after. */
 const mostLosses = 3;
 
+interface Lasting {
+  readonly terminal: Terminal;
+  /** What is saved, as text: another one each time something is. */
+  saved(): Promise<string>;
+  /** Before the device is opened anew. */
+  readonly pauseMs?: number;
+}
+
 /**
  * As withDevice, for work that saves what it did and goes on from there: where the GPU is lost, `use` is called again
  * with the device opened anew. It gives up where it was for want of memory, or time and again, and nothing was saved in
- * between (`saved` says what is).
+ * between.
  */
 export async function withLastingDevice<Result>(
   values: Values<typeof deviceFlags>,
-  { terminal, saved }: { terminal: Terminal; saved(): Promise<string> },
+  { terminal, saved, pauseMs = recoveryMs }: Lasting,
   use: (device: Device) => Promise<Result>,
 ): Promise<Result> {
   let before = await saved();
@@ -52,7 +60,7 @@ export async function withLastingDevice<Result>(
       before = now;
       terminal.note(`${error.message} The device is opened anew.`);
       terminal.emit({ type: "lost", reason: error.message });
-      await setTimeout(recoveryMs);
+      await setTimeout(pauseMs);
     }
   }
 }

@@ -29,6 +29,7 @@ export interface StartOptions {
   readonly cwd: string;
   readonly input?: string;
   readonly env?: Readonly<Record<string, string>>;
+  readonly timeoutMs?: number;
 }
 
 /** A folder that is gone after the test. */
@@ -39,10 +40,13 @@ export function temporaryFolder(t: TestContext): string {
 }
 
 /** Starts the real command line, its output piped. The device is the plain one unless `env` says otherwise. */
-export function start(args: readonly string[], { cwd, input = "", env = {} }: StartOptions): Started {
+export function start(
+  args: readonly string[],
+  { cwd, input = "", env = {}, timeoutMs = 60_000 }: StartOptions,
+): Started {
   const child = spawn(process.execPath, [main, ...args], {
     cwd,
-    timeout: 60_000,
+    timeout: timeoutMs,
     env: { PATH: process.env.PATH, STATEWISE_DEVICE: "plain", ...env },
   });
   let stdout = "";
