@@ -78,6 +78,7 @@ test("after an interruption what was measured is not measured again, infinities 
   let last = 1;
   const experiment: typeof squares = {
     ...squares,
+    quick: { numbers: [Infinity], seed: 0 },
     parts: [
       {
         ...squares.parts[0],

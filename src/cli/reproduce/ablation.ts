@@ -36,8 +36,8 @@ const paper: ComparisonSettings = {
   hold: 400_000,
   end: 400_000,
   // 64 sequences at once would take 15 GiB where B or C is constant: models/s6.ts.
-  stages: [{ batch: 8, length: 4096, steps: 400_000 }],
-  accumulation: 8,
+  stages: [{ batch: 4, length: 4096, steps: 400_000 }],
+  accumulation: 16,
   checkpointEvery: 500,
   testLength: 4096,
 };

@@ -169,7 +169,7 @@ async function measuredOnce(
 ): Promise<Place["once"]> {
   const found = await readFile(join(run.directory, "measured.json"), "utf8").catch(() => "null");
   const before = JSON.parse(found, revived) as (typeof made & { values: Record<string, unknown> }) | null;
-  const plain = JSON.parse(JSON.stringify(made)) as typeof made;
+  const plain = JSON.parse(JSON.stringify(made, replaced), revived) as typeof made;
   const goesOn =
     before !== null && isDeepStrictEqual({ ...before, values: null }, { ...plain, values: null });
   const values = goesOn ? before.values : {};
