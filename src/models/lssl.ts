@@ -17,6 +17,8 @@
  *   C, D        (dModel, M, N), (dModel, M)
  *   out         (dModel M, dModel)              with outBias (dModel)
  *
+ * Not as in the official code: the bias that it adds to y before GELU is left out; D and outBias are there.
+ *
  * One layer is at once a convolution, with the filter that `krylovFilter` makes in O(N² length), and a recurrence, O(N²) a
  * step. `legt` has a window of 1: 1/Δ steps.
  */
