@@ -2,7 +2,8 @@
  * HiPPO: "Recurrent Memory with Optimal Polynomial Projections" (Gu, Dao, Ermon, Rudra & Ré 2020, arXiv 2008.07669): a
  * memory whose A and B are not trained but given by a measure, and the gated RNN that uses it (section 4, figure 2).
  *
- *   memory     c[t] = Ā c[t−1] + B̄ f[t]                    the past of f in N coefficients
+ *   memory     c[t] = Ā c[t−1] + B̄ f[t]                    the past of f in N coefficients; bilinear
+ *   scaledLegs c′ = −(1/t) A c + (1/t) B f                 theorem 2: all of the past, uniformly; Ā and B̄ of sample k have Δ = 1/k
  *   HiPPO-RNN  h[t] = (1 − g) h[t−1] + g tanh(v)            g = σ(w), (v, w) = (u[t], h[t−1], c[t−1]) gates + gatesBias
  *              f[t] = h[t] toMemory                         y[t] = h[t]
  *   layer      f[t] = u[t] toMemory                         y[t] = c[t] out + outBias
@@ -11,7 +12,8 @@
  *   dState      N        coefficients of a memory
  *   memories    M        memories side by side, each of a signal f of its own; the paper has one
  *   measure              which ages of the past count: math/hippo.ts
- *   window      θ        steps that the measure reaches back: the whole window, or the time constant of a decay
+ *   window      θ        steps that the measure reaches back: the whole window, or the time constant of a decay; scaled LegS
+ *                        has none
  *   recurrent            HiPPO-RNN, or the memory of the input alone as a layer
  *
  *   parameter   shape                                  meaning
@@ -19,16 +21,17 @@
  *   gates       (2 dModel + M N, 2 dModel), gatesBias  of the RNN
  *   out         (M N, dModel), outBias                 of the layer
  *
- * Not as in the paper: the measures are those that do not change over time. Scaled LegS, whose step depends on how many
- * came before, is math/projection.ts; `legS` is its time-invariant form, which forgets as e^−age. An RNN has no
- * convolution: `forward` takes one step after another, some fifteen calls each.
+ * `legs` is the time-invariant form of LegS, which forgets as e^−age. An RNN has no convolution, nor has a memory that changes
+ * over time: `forward` takes one step after another, some fifteen calls each; scaled LegS solves for Ā in each, O(N³), where
+ * math/projection.ts has a step in O(N).
  */
 import { bilinear } from "../math/discretize.ts";
 import { fourier, lagT, legS, legT, type System } from "../math/hippo.ts";
 import { identity } from "../math/linalg.ts";
 import { sigmoid, tanh } from "../ops/activation.ts";
-import { add, mul, sub } from "../ops/arithmetic.ts";
+import { add, div, mul, sub } from "../ops/arithmetic.ts";
 import { denseScan } from "../ops/denseScan.ts";
+import { discretize } from "../ops/discretize.ts";
 import { matmul } from "../ops/matmul.ts";
 import { concat, slice, split } from "../ops/reshape.ts";
 import type { Device } from "../tensor/device.ts";
@@ -50,7 +53,7 @@ export const hippoFields = {
   ...backboneFields,
   dState: whole("N, coefficients of a memory", 64),
   memories: whole("M, memories side by side", 1),
-  measure: oneOf("which ages of the past count", ["legt", "legs", "lagt", "fourier"], "legt"),
+  measure: oneOf("which ages of the past count", ["legt", "legs", "scaledLegs", "lagt", "fourier"], "legt"),
   window: positive("θ, steps that the measure reaches back", 256),
   recurrent: onOff("a gated RNN that writes and reads the memory; else the memory of the input alone", true),
 };
@@ -76,8 +79,18 @@ export const hippoKind: ModelKind<HippoConfig> = {
     config.recurrent ? new HippoRnn(config, source) : new HippoLayer(config, source),
 };
 
-/** Fixed memories. f (batch, length, M) → c (batch, length, M N); the state is the last c, (batch, M, N). */
-class HippoMemory {
+/** f (batch, length, M) → c (batch, length, M N); the state has the last c, (batch, M, N). */
+interface Memory {
+  initialState(batch: number): { readonly memory: Tensor } & NamedTensors;
+  read(f: Tensor, state?: NamedTensors): { c: Tensor; state: NamedTensors };
+}
+
+function createMemory(config: HippoConfig, device: Device): Memory {
+  return config.measure === "scaledLegs" ? new ScaledMemory(config, device) : new FixedMemory(config, device);
+}
+
+/** Memories whose Ā and B̄ are the same at all times. */
+class FixedMemory implements Memory {
   readonly #Abar: Tensor;
   readonly #Bbar: Tensor;
   /** Reads the coefficients as they are. */
@@ -96,22 +109,61 @@ class HippoMemory {
     this.#C = each(identity(N), N, N);
   }
 
-  initialState(batch: number): Tensor {
-    return this.#Bbar.device.zeros([batch, ...this.#Bbar.shape]);
+  initialState(batch: number): { memory: Tensor } {
+    return { memory: this.#Bbar.device.zeros([batch, ...this.#Bbar.shape]) };
   }
 
-  read(f: Tensor, state?: Tensor): { c: Tensor; state: Tensor } {
+  read(f: Tensor, state?: NamedTensors): { c: Tensor; state: NamedTensors } {
     const [batch, length] = f.shape;
-    const scan = denseScan(f, this.#Abar, this.#Bbar, this.#C, { state });
+    const scan = denseScan(f, this.#Abar, this.#Bbar, this.#C, { state: state?.memory });
     const [memories, N] = this.#Bbar.shape;
-    return { c: reshape(scan.y, [batch, length, memories * N]), state: scan.state };
+    return { c: reshape(scan.y, [batch, length, memories * N]), state: { memory: scan.state } };
+  }
+}
+
+/** Scaled LegS. All sequences and memories are at the same sample, `samples` (1) of them so far, so that they share Ā and B̄. */
+class ScaledMemory implements Memory {
+  readonly #memories: number;
+  readonly #A: Tensor;
+  readonly #B: Tensor;
+  readonly #C: Tensor;
+  readonly #one: Tensor;
+
+  constructor({ dState: N, memories }: HippoConfig, device: Device) {
+    const { A, B } = legS(N);
+    this.#memories = memories;
+    this.#A = device.tensor(A, [1, N, N]);
+    this.#B = device.tensor(B, [1, N]);
+    this.#C = device.tensor(identity(N), [1, N, N]);
+    this.#one = device.tensor([1], [1]);
+  }
+
+  initialState(batch: number): { memory: Tensor; samples: Tensor } {
+    const { device, shape } = this.#B;
+    return { memory: device.zeros([batch, this.#memories, shape[1]]), samples: device.zeros([1]) };
+  }
+
+  read(f: Tensor, state?: NamedTensors): { c: Tensor; state: NamedTensors } {
+    const [batch, length, memories] = f.shape;
+    const N = this.#B.shape[1];
+    let { memory, samples } = state ?? this.initialState(batch);
+    memory = reshape(memory, [batch * memories, 1, N]);
+    const past: Tensor[] = [];
+    for (let t = 0; t < length; t++) {
+      samples = add(samples, this.#one); // k, exact in float32 to 2²⁴
+      const { Abar, Bbar } = discretize(this.#A, this.#B, div(this.#one, samples));
+      const sample = reshape(slice(f, 1, t, t + 1), [batch * memories, 1, 1]);
+      memory = denseScan(sample, Abar, Bbar, this.#C, { state: memory }).state;
+      past.push(reshape(memory, [batch, 1, memories * N]));
+    }
+    return { c: joined(past), state: { memory: reshape(memory, [batch, memories, N]), samples } };
   }
 }
 
 /** The memory as a layer. u, y: (batch, length, dModel). */
 export class HippoLayer implements Mixer {
   readonly parameters: NamedTensors;
-  readonly #memory: HippoMemory;
+  readonly #memory: Memory;
 
   constructor(config: HippoConfig, source: ParameterSource) {
     const { dModel, dState, memories } = config;
@@ -120,18 +172,18 @@ export class HippoLayer implements Mixer {
       out: source("out", [memories * dState, dModel], fanIn(memories * dState)),
       outBias: source("outBias", [dModel], constant(0)),
     };
-    this.#memory = new HippoMemory(config, this.parameters.out.device);
+    this.#memory = createMemory(config, this.parameters.out.device);
   }
 
   initialState(batch: number): NamedTensors {
-    return { memory: this.#memory.initialState(batch) };
+    return this.#memory.initialState(batch);
   }
 
   forward(u: Tensor, state?: NamedTensors, resets?: Tensor): { y: Tensor; state: NamedTensors } {
     refuseResets(resets);
     const { toMemory, out, outBias } = this.parameters;
-    const next = this.#memory.read(matmul(u, toMemory), state?.memory);
-    return { y: linear(next.c, out, outBias), state: { memory: next.state } };
+    const next = this.#memory.read(matmul(u, toMemory), state);
+    return { y: linear(next.c, out, outBias), state: next.state };
   }
 
   step(u: Tensor, state: NamedTensors): { y: Tensor; state: NamedTensors } {
@@ -142,7 +194,7 @@ export class HippoLayer implements Mixer {
 /** The HiPPO-RNN. u, y: (batch, length, dModel). */
 export class HippoRnn implements Mixer {
   readonly parameters: NamedTensors;
-  readonly #memory: HippoMemory;
+  readonly #memory: Memory;
 
   constructor(config: HippoConfig, source: ParameterSource) {
     const { dModel, dState, memories } = config;
@@ -152,13 +204,13 @@ export class HippoRnn implements Mixer {
       gates: source("gates", [inputs, 2 * dModel], fanIn(inputs)),
       gatesBias: source("gatesBias", [2 * dModel], constant(0)),
     };
-    this.#memory = new HippoMemory(config, this.parameters.gates.device);
+    this.#memory = createMemory(config, this.parameters.gates.device);
   }
 
   initialState(batch: number): NamedTensors {
     const { toMemory } = this.parameters;
     const h = toMemory.device.zeros([batch, toMemory.shape[0]]);
-    return { h, memory: this.#memory.initialState(batch) };
+    return { h, ...this.#memory.initialState(batch) };
   }
 
   forward(u: Tensor, state?: NamedTensors, resets?: Tensor): { y: Tensor; state: NamedTensors } {
@@ -183,7 +235,7 @@ export class HippoRnn implements Mixer {
     const [v, w] = split(both, [dModel, dModel]);
     const y = add(h, mul(sigmoid(w), sub(tanh(v), h)));
     const f = reshape(matmul(y, toMemory), [batch, 1, toMemory.shape[1]]);
-    return { y, state: { h: y, memory: this.#memory.read(f, memory).state } };
+    return { y, state: { h: y, ...this.#memory.read(f, state).state } };
   }
 }
 

@@ -76,5 +76,7 @@ export const variants: readonly Variant[] = [
   hippo("RNN", {}),
   hippo("RNN, two LagT memories", { measure: "lagt", memories: 2 }),
   hippo("memory of the input", { measure: "fourier", recurrent: false, memories: 3 }),
+  hippo("RNN, two memories of scaled LegS", { measure: "scaledLegs", memories: 2 }),
+  hippo("scaled LegS of the input", { measure: "scaledLegs", recurrent: false }),
   { name: "H3", model: "h3", given: { dState: 4 } },
 ];

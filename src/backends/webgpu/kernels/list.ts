@@ -9,21 +9,18 @@ import { chain } from "./chain.ts";
 import { crossEntropy } from "./crossEntropy.ts";
 import { diagonalDiscretize } from "./diagonalDiscretize.ts";
 import { diagonalFilter } from "./diagonalFilter.ts";
+import { diagonalScan } from "./diagonalScan.ts";
 import { dropout } from "./dropout.ts";
 import { embedding } from "./embedding.ts";
 import { fftConv } from "./fftConv.ts";
 import { clipFactor, sumOfSquares } from "./gradientNorm.ts";
+import { inverseRealFft } from "./inverseRealFft.ts";
 import { layerNorm } from "./layerNorm.ts";
 import { matmul, matmulAdd } from "./matmul.ts";
 import { copyProbe, fmaProbe, readProbe } from "./probe.ts";
 import { project } from "./project.ts";
 import { reduceSets } from "./reduce.ts";
 import { reshapeSets } from "./reshape.ts";
-import { diagonalDiscretize } from "./diagonalDiscretize.ts";
-import { diagonalFilter } from "./diagonalFilter.ts";
-import { diagonalScan } from "./diagonalScan.ts";
-import { fftConv } from "./fftConv.ts";
-import { inverseRealFft } from "./inverseRealFft.ts";
 import { rmsNorm } from "./rmsNorm.ts";
 import { rope } from "./rope.ts";
 import { selectiveScan } from "./selectiveScan.ts";
@@ -47,21 +44,17 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   crossEntropy,
   diagonalDiscretize,
   diagonalFilter,
+  diagonalScan,
   dropout,
   embedding,
   fftConv,
   fmaProbe,
+  inverseRealFft,
   layerNorm,
   matmul,
   readProbe,
-  diagonalDiscretize,
-  diagonalFilter,
-  diagonalScan,
-  fftConv,
-  inverseRealFft,
   rmsNorm,
   rope,
-  causalConv1d,
   selectiveScan,
   softmax,
   sumOfSquares,
