@@ -142,6 +142,9 @@ test("so does the GPU in each of its ways: large and small tiles, sums in parts,
   await agrees(plain, 3, 260, 76, straight);
   await agrees(plain, 2, 66, 35, turned, 3);
   await agrees(plain, 8, 10, 9, { transposeA: false, transposeB: true });
+  const tall = inputsOf({ batch: 2, rows: 300, inner: 20, columns: 70 }, straight); // ten tiles: more than one band
+  const [got, expected] = [await product(many, tall, straight), await product(exactDevice(), tall, straight)];
+  assertNear("bands", got, expected, tolerance);
 });
 
 test("the GPU's way follows from the sizes", () => {
