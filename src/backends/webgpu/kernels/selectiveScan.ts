@@ -1,8 +1,9 @@
 /**
- * A workgroup takes up to 32 neighbouring channels of one sequence through time, a tile of steps at once: the rows of B
- * and C, and Δ′ and Δ′u of its channels, lie in workgroup memory; the states are in registers. As few invocations share
- * a channel's states as fill the GPU. If even one for every four states do not, and the sequence is long, it is cut into
- * spans: what each does to a state is reduced, carried from span to span, then all spans are scanned side by side.
+ * A workgroup takes up to 32 neighbouring channels of one sequence through time (64 where each has one invocation), a tile
+ * of steps at once: the rows of B and C, and Δ′ and Δ′u of its channels, lie in workgroup memory, the next tile is on its
+ * way to registers, and the states are in registers. As few invocations share a channel's states as fill the GPU. If even
+ * one for every four states do not, and the sequence is long, it is cut into spans: what each does to a state is reduced,
+ * carried from span to span, then all spans are scanned side by side.
  *
  * Traffic: 4 + dState / 16 (with kept states) floats for each step and channel; in spans 6, and each exponential twice.
  * Slow for one short sequence of few channels, and for large states: dState exponentials a step and channel.

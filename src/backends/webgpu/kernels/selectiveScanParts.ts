@@ -31,7 +31,8 @@ export function shareOf(call: KernelCall, vectors: number, most: number): Share 
   const all = Math.ceil(dState / 4);
   const lanes = Math.min(most, Math.ceil(all / vectors));
   let channels = 1;
-  const few = () => channels < Math.min(32, perGroup) || channels * lanes < 32; // GPUs run 32 at once, needed or not
+  const wanted = Math.min(lanes === 1 ? 64 : 32, perGroup);
+  const few = () => channels < wanted || channels * lanes < 32; // GPUs run 32 or 64 at once, needed or not
   while (few() && 2 * channels * lanes <= most) channels *= 2;
   const own = Math.ceil(all / lanes);
   return {
