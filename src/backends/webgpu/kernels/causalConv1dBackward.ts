@@ -128,21 +128,7 @@ function finishPass(call: KernelCall, shape: ConvShape, work: Work, spans: numbe
     let s = i32(length + row % ${before}u) - ${before};
     var value = d_next_state[i];
     ${cut}`;
-  const overSpans = (row: string) =>
-    `for (var r = 0u; r < batch * spans; r++) { sum += ${work.at("sums", `(r * ${dConv + 1}u + ${row}) * ${width}u + d`)}; }`;
   const outputs = [
-    {
-      name: "d_weight",
-      rows: dConv,
-      wgsl: `${dConv}u`,
-      code: `${overSpans("row")} d_weight[i] ${into(call.adds("d_weight"))} sum;`,
-    },
-    {
-      name: "d_bias",
-      rows: 1,
-      wgsl: "1u",
-      code: `${overSpans(`${dConv}u`)} d_bias[i] ${into(call.adds("d_bias"))} sum;`,
-    },
     {
       name: "d_state",
       rows: batch * before,
@@ -171,17 +157,18 @@ function finishPass(call: KernelCall, shape: ConvShape, work: Work, spans: numbe
     if (s >= 0) { d_u[(b * length + u32(s)) * ${width}u + d] += value; }`,
     },
   ].filter(({ name, rows }) => has(name) && rows > 0);
-  if (outputs.length === 0) return [];
+  const sums = has("d_weight") || has("d_bias") ? [sumsPass(call, shape, work, spans)] : [];
+  if (outputs.length === 0) return sums;
   const names = [...(last ? ["d_next_state"] : []), ...(last && has("resets") ? ["resets"] : [])];
   return [
+    ...sums,
     {
       reads: shape.bind(["work", ...names]),
       writes: shape.bind(outputs.map(({ name }) => name)),
       workgroups: Math.ceil((outputs.reduce((sum, { rows }) => sum + rows, 0) * width) / wide),
       workgroupSize: wide,
       numbers: { spans },
-      bytes: 4 * channels * (batch * spans * (dConv + 1) + 4 * batch * before + 2 * dConv),
-      operations: batch * spans * (dConv + 1) * channels,
+      bytes: 16 * channels * batch * before,
       code: /* wgsl */ `
 fn run(group: u32, lane: u32) {
   var i = ${wide}u * group + lane;
@@ -200,4 +187,43 @@ ${outputs
 }`,
     },
   ];
+}
+
+/** Outputs of a workgroup of the sums, side by side; the other invocations share the spans. */
+const together = 16;
+
+/** The parts that spans gave to the gradients of weight and bias, added up: a tree, in one order. */
+function sumsPass(call: KernelCall, shape: ConvShape, work: Work, spans: number): Pass {
+  const { batch, channels, dConv } = call.sizes;
+  const { type, width } = shape;
+  const [weight, bias] = ["d_weight", "d_bias"].map((name) => call.has(name));
+  const sharers = wide / together;
+  return {
+    reads: shape.bind(["work"]),
+    writes: shape.bind([...(weight ? ["d_weight"] : []), ...(bias ? ["d_bias"] : [])]),
+    workgroups: Math.ceil(((dConv + 1) * width) / together),
+    workgroupSize: wide,
+    numbers: { spans },
+    bytes: 4 * channels * (batch * spans * (dConv + 1) + 2 * (dConv + 1)),
+    operations: batch * spans * (dConv + 1) * channels,
+    code: /* wgsl */ `
+var<workgroup> partial: array<${type}, ${wide}>;
+fn run(group: u32, lane: u32) {
+  let i = ${together}u * group + lane % ${together}u;
+  let sharer = lane / ${together}u;
+  let inside = i < ${(dConv + 1) * width}u;
+  var sum = ${type}(0.0);
+  if (inside) {
+    for (var r = sharer; r < batch * spans; r += ${sharers}u) { sum += ${work.at("sums", `r * ${(dConv + 1) * width}u + i`)}; }
+  }
+  partial[lane] = sum;
+  for (var half = ${sharers / 2}u; half > 0u; half >>= 1u) {
+    workgroupBarrier();
+    if (sharer < half) { partial[lane] += partial[lane + half * ${together}u]; }
+  }
+  if (sharer > 0u || !inside) { return; }
+  ${weight ? `if (i < ${dConv * width}u) { d_weight[i] ${into(call.adds("d_weight"))} partial[lane]; }` : ""}
+  ${bias ? `if (i >= ${dConv * width}u) { d_bias[i - ${dConv * width}u] ${into(call.adds("d_bias"))} partial[lane]; }` : ""}
+}`,
+  };
 }
