@@ -3,7 +3,7 @@ import { type Shape, ShapeError } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 /** The most tensors that one split makes or one concat takes. */
-const mostParts = 8;
+export const mostParts = 8;
 
 /** y = u[…, start:end, …] along `axis`. u: (outer, n, inner), y: (outer, end − start, inner). */
 export const sliceOp = defineOp<{ axis: number; start: number; end: number }>({

@@ -1,5 +1,7 @@
 import { adamw, type AdamWOptions, adamwSchedule } from "../ops/adamw.ts";
 import { clipFactor, sumOfSquares } from "../ops/gradientNorm.ts";
+import { sum } from "../ops/reduce.ts";
+import { concat, mostParts } from "../ops/reshape.ts";
 import { capture, type Program } from "../tensor/capture.ts";
 import type { Device } from "../tensor/device.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -66,9 +68,7 @@ export class Optimizer {
     this.#ssmSchedule = device.zeros([3]);
     this.#ssmLearningRate = ssmLearningRate;
     this.#norm = capture(device, () => {
-      let sum: Tensor | null = null;
-      for (const gradient of gradients.values()) sum = sumOfSquares(gradient, sum);
-      return clipFactor(sum!, { maxNorm }); // a model has parameters
+      return clipFactor(squaredNorm([...gradients.values()]), { maxNorm });
     });
     const { factor } = this.#norm.result;
     this.#update = capture(device, () => {
@@ -116,6 +116,18 @@ export class Optimizer {
     this.#schedule.free();
     this.#ssmSchedule.free();
   }
+}
+
+/** Each gradient's sum stands alone, so that a device can make them side by side; a tree of sums adds them up. */
+function squaredNorm(gradients: readonly Tensor[]): Tensor {
+  let sums = gradients.map((gradient) => sumOfSquares(gradient));
+  while (sums.length > 1) {
+    const groups = Array.from({ length: Math.ceil(sums.length / mostParts) }, (_, i) =>
+      sums.slice(i * mostParts, (i + 1) * mostParts),
+    );
+    sums = groups.map((group) => (group.length === 1 ? group[0] : sum(concat(group, 0))));
+  }
+  return sums[0];
 }
 
 function zeroMoments(device: Device, parameters: ReadonlyMap<string, Tensor>): Moments {

@@ -202,21 +202,30 @@ export class WebGpuBackend implements Backend {
     for (const buffer of outside) buffer.holders++;
     const token = {};
     let freed = false;
-    const repeat = (times: number) => {
+    const commands = (times = 1) => {
+      const encoder = this.device.createCommandEncoder();
+      encodePass(encoder, encoded, times);
+      return encoder.finish();
+    };
+    // Commands can be submitted once. Those of the next run are made while the GPU works on this one.
+    let next: GPUCommandBuffer | null = null;
+    let runs = 0;
+    const submit = (own: () => GPUCommandBuffer) => {
       if (freed) throw new DeviceError("webgpu: the program was freed and then run again");
       this.#expectAlive();
-      const encoder = this.device.createCommandEncoder();
-      this.#encodePending(encoder);
-      encodePass(encoder, encoded, times);
-      this.device.queue.submit([encoder.finish()]);
+      this.#submit();
+      this.device.queue.submit([own()]);
     };
     const executable = {
       bytes,
       arenaBytes,
       dispatches,
       outside, // bound by their memory only: without this reference they could be collected
-      run: () => repeat(1),
-      repeat,
+      run: () => {
+        submit(() => next ?? commands());
+        next = ++runs > 1 ? commands() : null;
+      },
+      repeat: (times: number) => submit(() => commands(times)),
       profile: async () => {
         await this.settle();
         return timeDispatches(this.device, encoded);
@@ -224,6 +233,7 @@ export class WebGpuBackend implements Backend {
       free: () => {
         if (freed) return;
         freed = true;
+        next = null;
         this.#collected.unregister(token);
         this.#release([...memory.values()]);
         uniforms?.destroy();

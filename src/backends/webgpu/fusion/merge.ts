@@ -49,24 +49,35 @@ function fits(group: readonly Dispatch[], gpu: Gpu): boolean {
   return memory === 0 || memory <= gpu.workgroupBytes;
 }
 
-/** A binding of the whole, and what it is called in each part. */
+/** A binding of the whole, and what it is called in each part that has it. */
 interface Shared {
   readonly buffer: Buffer;
   readonly view: string;
   readonly written: boolean;
   readonly name: string;
+  /** The name in a part, by the number of the part. */
+  readonly names: Map<number, string>;
 }
 
-/** Each buffer once, unless it is seen in different ways. */
+/**
+ * Each buffer once, unless it is seen in different ways, or twice by one part: there each of its names may have variables
+ * that are called like it.
+ */
 function bindingsOf(group: readonly Dispatch[]): Shared[] {
   const shared: Shared[] = [];
   for (const [part, { pass, buffers }] of group.entries()) {
     for (const [i, binding] of [...pass.reads, ...pass.writes].entries()) {
+      const buffer = buffers[i];
+      const name = nameOf(binding);
       const view = binding.split(":")[1]?.trim() ?? "";
-      const known = shared.some((other) => other.buffer === buffers[i] && other.view === view);
-      if (known) continue;
-      const written = i >= pass.reads.length;
-      shared.push({ buffer: buffers[i], view, written, name: `${nameOf(binding)}_${part}` });
+      const known = shared.find(
+        (other) => other.buffer === buffer && other.view === view && !other.names.has(part),
+      );
+      if (known) known.names.set(part, name);
+      else {
+        const written = i >= pass.reads.length;
+        shared.push({ buffer, view, written, name: `${name}_${part}`, names: new Map([[part, name]]) });
+      }
     }
   }
   return [...shared.filter(({ written }) => !written), ...shared.filter(({ written }) => written)];
@@ -82,7 +93,7 @@ function sideBySide(group: readonly Dispatch[]): Dispatch {
   const calls: string[] = [];
   let start = 0;
   for (const [part, dispatch] of group.entries()) {
-    const { pass, buffers, context } = dispatch;
+    const { pass, context } = dispatch;
     const own = (name: string) => `${name}_${part}`;
     const names = new Map(declared(pass.code).map((name) => [name, own(name)]));
     const given: Sizes = { ...context.sizes, ...pass.numbers };
@@ -92,10 +103,9 @@ function sideBySide(group: readonly Dispatch[]): Dispatch {
       if (context.floats.includes(name)) floats.push(own(name));
       if (context.dynamic.includes(name) || name in (pass.numbers ?? {})) dynamic.push(own(name));
     }
-    for (const [i, binding] of [...pass.reads, ...pass.writes].entries()) {
-      const view = binding.split(":")[1]?.trim() ?? "";
-      const found = shared.find((other) => other.buffer === buffers[i] && other.view === view);
-      names.set(nameOf(binding), found!.name); // bindingsOf has every binding of every part
+    for (const binding of shared) {
+      const own = binding.names.get(part);
+      if (own !== undefined) names.set(own, binding.name);
     }
     codes.push(pass.code.replace(/(?<![\w.])[A-Za-z_]\w*/g, (word) => names.get(word) ?? word));
     // Where a part begins is a number of the call: a longer sequence has more workgroups in the same pipeline.
