@@ -10,6 +10,8 @@ import { crossEntropy } from "./crossEntropy.ts";
 import { diagonalDiscretize } from "./diagonalDiscretize.ts";
 import { diagonalFilter } from "./diagonalFilter.ts";
 import { diagonalScan } from "./diagonalScan.ts";
+import { dplrReadout } from "./dplrReadout.ts";
+import { dplrSpectrum } from "./dplrSpectrum.ts";
 import { dropout } from "./dropout.ts";
 import { embedding } from "./embedding.ts";
 import { fftConv } from "./fftConv.ts";
@@ -45,6 +47,8 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   diagonalDiscretize,
   diagonalFilter,
   diagonalScan,
+  dplrReadout,
+  dplrSpectrum,
   dropout,
   embedding,
   fftConv,
