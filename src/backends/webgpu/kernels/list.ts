@@ -11,6 +11,7 @@ import { diagonalDiscretize } from "./diagonalDiscretize.ts";
 import { diagonalFilter } from "./diagonalFilter.ts";
 import { diagonalScan } from "./diagonalScan.ts";
 import { dplrReadout } from "./dplrReadout.ts";
+import { dplrScan } from "./dplrScan.ts";
 import { dplrSpectrum } from "./dplrSpectrum.ts";
 import { dropout } from "./dropout.ts";
 import { embedding } from "./embedding.ts";
@@ -48,6 +49,7 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   diagonalFilter,
   diagonalScan,
   dplrReadout,
+  dplrScan,
   dplrSpectrum,
   dropout,
   embedding,
