@@ -7,9 +7,11 @@ import { advance, assignAt } from "./cache.ts";
 import { causalConv1d } from "./causalConv1d.ts";
 import { chain } from "./chain.ts";
 import { crossEntropy } from "./crossEntropy.ts";
+import { denseScan } from "./denseScan.ts";
 import { diagonalDiscretize } from "./diagonalDiscretize.ts";
 import { diagonalFilter } from "./diagonalFilter.ts";
 import { diagonalScan } from "./diagonalScan.ts";
+import { discretize } from "./discretize.ts";
 import { dplrReadout } from "./dplrReadout.ts";
 import { dplrScan } from "./dplrScan.ts";
 import { dplrSpectrum } from "./dplrSpectrum.ts";
@@ -45,9 +47,11 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   clipFactor,
   copyProbe,
   crossEntropy,
+  denseScan,
   diagonalDiscretize,
   diagonalFilter,
   diagonalScan,
+  discretize,
   dplrReadout,
   dplrScan,
   dplrSpectrum,
