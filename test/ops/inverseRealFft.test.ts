@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { inverseRealFft, inverseRealFftOp } from "../../src/ops/inverseRealFft.ts";
 import type { Device } from "../../src/tensor/device.ts";
 import { compareCalls, normals, weigh } from "../compareCalls.ts";
-import { openDevices } from "../devices.ts";
+import { openDevices, openGpus } from "../devices.ts";
 import { exactDevice, gradcheck } from "../gradcheck.ts";
 
 /** float32 against float64: the error of a transform grows with the logarithm of its length. */
@@ -53,7 +53,26 @@ test("every device computes what the plain loops compute, for any length", async
       (rows, length) =>
         compareCalls(device, inverseRealFftOp, [normals(1, rows, half(length), 2)], { length }, tolerance),
     );
-    await fc.assert(agrees, { seed: 1, numRuns: device.name === "plain" ? 2 : 25 });
+    await fc.assert(agrees, { seed: 1, numRuns: { plain: 2, webgpu: 5 }[device.name] ?? 25 });
+  }
+});
+
+test("transforms of the GPU that exceed a workgroup, and rows that exceed the scratch, go in parts", async () => {
+  for (const device of await openGpus({ fourier: { near: 16, scratch: 2 ** 11 }, defaultLimits: true })) {
+    for (const [rows, length] of [
+      [9, 100],
+      [5, 511],
+      [3, 1500],
+    ]) {
+      await compareCalls(
+        device,
+        inverseRealFftOp,
+        [normals(1, rows, half(length), 2)],
+        { length },
+        tolerance,
+      );
+    }
+    await device.dispose();
   }
 });
 

@@ -16,6 +16,8 @@ export interface GpuOptions {
   parallelism?: number;
   /** How scans go over time, where that should not follow from the sizes (see `Gpu`). */
   scan?: Gpu["scan"];
+  /** How Fourier transforms are cut, where that should not follow from the limits (see `Gpu`). */
+  fourier?: Gpu["fourier"];
 }
 
 /** Limits that kernels and tensors profit from. */
@@ -81,6 +83,7 @@ export function capabilitiesOf(device: GPUDevice, options: GpuOptions = {}): Gpu
     fuse: options.fuse ?? true,
     parallelism: options.parallelism ?? 65536,
     scan: options.scan,
+    fourier: options.fourier,
   };
 }
 

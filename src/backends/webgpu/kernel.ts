@@ -21,6 +21,8 @@ export interface Gpu {
   readonly parallelism: number;
   /** Scans in one pass over time, or in passes over spans that are worked on side by side. Default: by the sizes. */
   readonly scan?: "onePass" | "spans";
+  /** Complex numbers, powers of two, of a Fourier transform in a workgroup and in scratch. Default: by the limits. */
+  readonly fourier?: { readonly near: number; readonly scratch: number };
 }
 
 /** Names of inputs that are reserved words of WGSL. */

@@ -13,6 +13,9 @@ const size = 64;
 /** Invocations of a workgroup that goes through time. */
 const threadsOf = (N: number) => Math.min(256, Math.max(16, 2 ** Math.ceil(Math.log2(N))));
 
+/** States that workgroup memory has room for: one pipeline for many N. */
+const roomOf = (N: number) => 2 ** Math.ceil(Math.log2(N));
+
 function turned({ sizes: { channels, N } }: KernelCall): Pass {
   return {
     reads: ["Abar"],
@@ -44,7 +47,7 @@ function forwardPass(
     workgroups: batch * channels,
     workgroupSize: threads,
     code: /* wgsl */ `
-var<workgroup> x: array<f32, ${2 * N}>;
+var<workgroup> x: array<f32, ${2 * roomOf(N)}>;
 fn run(task: u32, lane: u32) {
   let c = task % channels;
   let b = task / channels;
@@ -67,7 +70,7 @@ fn run(task: u32, lane: u32) {
 }
 
 export const denseScan: KernelSet = {
-  dynamic: ["batch", "length", "channels", "readouts"],
+  dynamic: ["batch", "length", "channels", "readouts", "N"],
 
   forward(call) {
     const { batch, length, channels, N, readouts } = call.sizes;
@@ -109,7 +112,7 @@ fn run(group: u32, lane: u32) {
       workgroups: batch * channels,
       workgroupSize: threads,
       code: /* wgsl */ `
-var<workgroup> x: array<f32, ${2 * N}>;
+var<workgroup> x: array<f32, ${2 * roomOf(N)}>;
 fn run(task: u32, lane: u32) {
   let c = task % channels;
   let b = task / channels;

@@ -68,7 +68,7 @@ const sums = ({ lanes, together }: Layout, body: string) => {
 const parts = `var<workgroup> parts: array<f32, ${steps * (size + 1)}>;`;
 
 export const diagonalScan: KernelSet = {
-  dynamic: ["batch", "length", "channels"],
+  dynamic: ["batch", "length", "channels", "n"],
 
   forward(call) {
     const { batch, channels, n } = call.sizes;

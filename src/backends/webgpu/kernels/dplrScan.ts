@@ -23,6 +23,9 @@ const access = /* wgsl */ `${complex}
 fn field(channel: u32, i: u32, k: u32) -> vec2f { return discrete[(i * ${fields}u + k) * channels + channel]; }
 fn whole(channel: u32, k: u32) -> vec2f { return discrete[(n * ${fields}u + k) * channels + channel]; }`;
 
+/** States that an invocation has room for: one pipeline for many n. */
+const roomOf = (n: number) => 2 ** Math.ceil(Math.log2(n));
+
 function discretePass(call: KernelCall): Pass {
   const { channels, rank } = call.sizes;
   const D = call.has("D");
@@ -109,7 +112,7 @@ const begin = (rank: number, h: string) => /* wgsl */ `
   }`;
 
 export const dplrScan: KernelSet = {
-  dynamic: ["batch", "length", "channels"],
+  dynamic: ["batch", "length", "channels", "n"],
 
   forward(call) {
     const { batch, channels, n, rank } = call.sizes;
@@ -130,7 +133,7 @@ fn run(group: u32, lane: u32) {
   let c = task % channels;
   let first = (task / channels) * length * channels + c;
   let skip = whole(c, 0u).y;
-  var h: array<vec2f, n>;
+  var h: array<vec2f, ${roomOf(n)}>;
   ${begin(rank, state ? "state[task * n + i]" : "vec2f(0.0)")}
   for (var t = 0u; t < length; t++) {
     let x = u[first + t * channels];
@@ -170,7 +173,7 @@ fn run(group: u32, lane: u32) {
       code: /* wgsl */ `${access}
 fn run(group: u32, lane: u32) {
   ${start}
-  var h: array<vec2f, n>;
+  var h: array<vec2f, ${roomOf(n)}>;
   ${begin(rank, state ? "state[task * n + i]" : "vec2f(0.0)")}
   for (var t = 0u; t < length; t++) {
     if (t % chunkSteps == 0u) { for (var i = 0u; i < n; i++) { ${at("t / chunkSteps")} = h[i]; } }
@@ -203,8 +206,8 @@ fn run(group: u32, lane: u32) {
   let step = whole(c, 0u).x;
   let inverse = vec4f(whole(c, 1u), whole(c, 2u));
   let input = whole(c, 3u);
-  var h: array<vec2f, n>;
-  var g: array<vec2f, n>;
+  var h: array<vec2f, ${roomOf(n)}>;
+  var g: array<vec2f, ${roomOf(n)}>;
   var skips = 0.0;
   for (var i = 0u; i < n; i++) {
     g[i] = ${call.has("d_next_state") ? "d_next_state[task * n + i]" : "vec2f(0.0)"};

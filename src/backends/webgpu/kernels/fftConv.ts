@@ -18,15 +18,13 @@ import {
   type FourierPlan,
   fourierPlan,
   fourierRegisters,
+  fourierScratch,
   joinNear,
   nearMemory,
   type Places,
   rootsPass,
   splitNear,
 } from "./fourier.ts";
-
-/** Complex numbers of a scratch buffer. */
-const mostScratch = 2 ** 23;
 
 /** A part of the work: all of it unless it is too much for the scratch buffers. */
 export interface Chunk {
@@ -41,7 +39,7 @@ export interface Chunk {
 export function chunksOf(
   { sizes: { batch, channels } }: KernelCall,
   plan: FourierPlan,
-  most = mostScratch,
+  most: number,
 ): Chunk[][] {
   const rows = Math.max(1, most >> plan.levels);
   const apart = rows >= channels ? channels : rows >= 8 ? rows - (rows % 8) : rows;
@@ -212,12 +210,12 @@ export function convolveNear(plan: FourierPlan, from: string, to: string, put: s
   };
 }
 
-function forward(call: KernelCall, gpu: Gpu, capacity?: number, most?: number) {
+function forward(call: KernelCall, gpu: Gpu) {
   const { length, channels } = call.sizes;
-  const plan = fourierPlan(length, channels, gpu, capacity);
+  const plan = fourierPlan(length, channels, gpu);
   const long = plan.far.length > 0;
   const [from, to] = long ? ["signals", "signals"] : ["u", "y"];
-  const chunks = chunksOf(call, plan, most);
+  const chunks = chunksOf(call, plan, fourierScratch(gpu));
   const { where, load, store, spectrum, functions } = convolveNear(plan, from, to, "=");
   const subtrees = 2 ** (plan.levels - plan.near);
   const convolve = (numbers: Chunk): Pass => ({
@@ -253,13 +251,8 @@ fn run(group: u32, lane: u32) {
   return { passes: [rootsPass(plan), ...passes], scratch };
 }
 
-/** The kernels with transforms cut as said, for tests: see fourierPlan and chunksOf. */
-export function fftConvOf(capacity?: number, most?: number): KernelSet {
-  return {
-    dynamic: ["batch", "length", "channels", "filterLength", "futureLength"],
-    forward: (call, gpu) => forward(call, gpu, capacity, most),
-    backward: (call, gpu) => fftConvBackward(call, gpu, capacity, most),
-  };
-}
-
-export const fftConv = fftConvOf();
+export const fftConv: KernelSet = {
+  dynamic: ["batch", "length", "channels", "filterLength", "futureLength"],
+  forward,
+  backward: fftConvBackward,
+};

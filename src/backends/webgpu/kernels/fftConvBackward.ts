@@ -24,6 +24,7 @@ import {
   type FourierPlan,
   fourierPlan,
   fourierRegisters,
+  fourierScratch,
   joinNear,
   nearMemory,
   rootsPass,
@@ -33,11 +34,11 @@ import { into } from "./library.ts";
 
 const registers = Array.from({ length: 8 }, (_, k) => k);
 
-export function fftConvBackward(call: KernelCall, gpu: Gpu, capacity?: number, most?: number): Schedule {
+export function fftConvBackward(call: KernelCall, gpu: Gpu): Schedule {
   const { length, channels } = call.sizes;
-  const plan = fourierPlan(length, channels, gpu, capacity);
+  const plan = fourierPlan(length, channels, gpu);
   const long = plan.far.length > 0;
-  const chunks = chunksOf(call, plan, most);
+  const chunks = chunksOf(call, plan, fourierScratch(gpu));
   const wantsInput = call.has("d_u");
   const wantsFilters = ["d_filter", "d_D", "d_future"].some((name) => call.has(name));
   // A long transform has workgroups enough; else groups of sequences, as many as keep the GPU busy.

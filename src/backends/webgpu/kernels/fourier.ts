@@ -28,13 +28,14 @@ export interface FourierPlan {
   readonly threads: number;
 }
 
-/** For sequences of `length`; `capacity`, a power of two: at most so many complex numbers in a workgroup. */
-export function fourierPlan(
-  length: number,
-  channels: number,
-  gpu: Gpu,
-  capacity = fourierCapacity(gpu),
-): FourierPlan {
+/** Complex numbers of a scratch buffer: 64 MiB. */
+export function fourierScratch({ fourier }: Gpu): number {
+  return fourier?.scratch ?? 2 ** 23;
+}
+
+/** For sequences of `length`. */
+export function fourierPlan(length: number, channels: number, gpu: Gpu): FourierPlan {
+  const capacity = fourierCapacity(gpu);
   const levels = Math.max(3, Math.ceil(Math.log2(length)));
   const near = Math.min(levels, Math.log2(capacity));
   const together = Math.min(32, capacity >> near, 2 ** Math.ceil(Math.log2(channels)));
@@ -43,8 +44,8 @@ export function fourierPlan(
 }
 
 /** Twice the default where the device has it: more makes fewer workgroups fit. */
-function fourierCapacity({ workgroupBytes, invocations }: Gpu): number {
-  return 2 ** Math.floor(Math.log2(Math.min(workgroupBytes / 8, invocations * own, 4096)));
+function fourierCapacity({ workgroupBytes, invocations, fourier }: Gpu): number {
+  return fourier?.near ?? 2 ** Math.floor(Math.log2(Math.min(workgroupBytes / 8, invocations * own, 4096)));
 }
 
 /** A sum of threes, with two or four for the rest, and as a sum of twos. */

@@ -17,15 +17,13 @@ import {
   type FourierPlan,
   fourierPlan,
   fourierRegisters,
+  fourierScratch,
   joinNear,
   nearMemory,
   rootsPass,
   splitNear,
 } from "./fourier.ts";
 import { into } from "./library.ts";
-
-/** Complex numbers of a scratch buffer. */
-const mostScratch = 2 ** 23;
 
 /** chirp(k) = c_k for k < N < 2²⁰: k² modulo 2N, then its quotient by 2N to 32 bits. */
 const chirpAt = /* wgsl */ `${cis}
@@ -67,15 +65,9 @@ fn valueAt(at: u32, c: u32) -> vec2f {
   return select(vec2f(0.0), x / f32(length) * chirpAt(min(at, length - 1u)), at < length);
 }`;
 
-function passesOf(
-  call: KernelCall,
-  gpu: Gpu,
-  backward: boolean,
-  capacity?: number,
-  most = mostScratch,
-): Schedule {
+function passesOf(call: KernelCall, gpu: Gpu, backward: boolean): Schedule {
   const { rows, length } = call.sizes;
-  const plan = fourierPlan(2 * length - 1, 1, gpu, capacity);
+  const plan = fourierPlan(2 * length - 1, 1, gpu);
   const { levels, near, far, threads } = plan;
   const subtrees = 2 ** (levels - near);
   const long = far.length > 0;
@@ -117,7 +109,7 @@ fn run(subtree: u32, lane: u32) {
 }`,
   });
 
-  const apart = Math.max(1, Math.min(rows, long ? most >> levels : rows));
+  const apart = Math.max(1, Math.min(rows, long ? fourierScratch(gpu) >> levels : rows));
   const passes = Array.from({ length: Math.ceil(rows / apart) }, (_, i) => {
     const numbers = {
       chunkChannel: i * apart,
@@ -169,13 +161,8 @@ fn run(group: u32, lane: u32) {
   };
 }
 
-/** The kernels with transforms cut as said, for tests: see fourierPlan. */
-export function inverseRealFftOf(capacity?: number, most?: number): KernelSet {
-  return {
-    dynamic: ["length"],
-    forward: (call, gpu) => passesOf(call, gpu, false, capacity, most),
-    backward: (call, gpu) => passesOf(call, gpu, true, capacity, most),
-  };
-}
-
-export const inverseRealFft = inverseRealFftOf();
+export const inverseRealFft: KernelSet = {
+  dynamic: ["length"],
+  forward: (call, gpu) => passesOf(call, gpu, false),
+  backward: (call, gpu) => passesOf(call, gpu, true),
+};
