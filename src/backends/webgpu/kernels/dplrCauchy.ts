@@ -22,7 +22,7 @@ export const productsOf = (rank: number) => sideOf(rank) ** 2;
 export const rowOf = (rank: number) => 2 + productsOf(rank) + 2 * sideOf(rank);
 
 /** Text for each of k = 0 … count − 1. */
-export function times(count: number, text: (k: number) => string, between = "\n"): string {
+export function repeat(count: number, text: (k: number) => string, between = "\n"): string {
   return Array.from({ length: count }, (_, k) => text(k)).join(between);
 }
 
@@ -46,10 +46,10 @@ fn run(group: u32, lane: u32) {
   table[row + 1u] = x;
   let left0 = ${C}[i];
   let right0 = ${B ? "B[i]" : "vec2f(0.0)"};
-  ${times(rank, (r) => `let right${r + 1} = P[${r}u * channels * n + i]; let left${r + 1} = conjugate(right${r + 1});`)}
+  ${repeat(rank, (r) => `let right${r + 1} = P[${r}u * channels * n + i]; let left${r + 1} = conjugate(right${r + 1});`)}
   var v: vec2f;
-  ${times(products, (v) => `v = times(left${Math.floor(v / side)}, right${v % side}); table[row + ${2 + v}u] = vec2f(-2.0 * dot(x, v), 2.0 * v.x);`)}
-  ${times(side, (k) => `table[row + ${2 + products + k}u] = left${k}; table[row + ${2 + products + side + k}u] = right${k};`)}
+  ${repeat(products, (v) => `v = times(left${Math.floor(v / side)}, right${v % side}); table[row + ${2 + v}u] = vec2f(-2.0 * dot(x, v), 2.0 * v.x);`)}
+  ${repeat(side, (k) => `table[row + ${2 + products + k}u] = left${k}; table[row + ${2 + products + side + k}u] = right${k};`)}
 }`,
   };
 }
@@ -119,14 +119,14 @@ fn run(group: u32, lane: u32) {
   let w = anglesOf(j);
   let half = table[h * n * ${rowOf(rank)}u].y;
   let kappa = half * w.x;
-  ${times(products, (v) => `var p${v} = vec2f(0.0); var q${v} = vec2f(0.0);`)}
+  ${repeat(products, (v) => `var p${v} = vec2f(0.0); var q${v} = vec2f(0.0);`)}
   for (var i = 0u; i < n; i++) {
     let row = (h * n + i) * ${rowOf(rank)}u;
     let g = poleOf(row, w);
     var own: vec2f;
-    ${times(products, (v) => `own = table[row + ${2 + v}u]; p${v} += own.x * g; q${v} += own.y * g;`)}
+    ${repeat(products, (v) => `own = table[row + ${2 + v}u]; p${v} += own.x * g; q${v} += own.y * g;`)}
   }
-  ${times(products, (v) => `let S${v} = w.x * p${v} + w.y * vec2f(-q${v}.y, q${v}.x);`)}
+  ${repeat(products, (v) => `let S${v} = w.x * p${v} + w.y * vec2f(-q${v}.y, q${v}.x);`)}
   ${woodbury(rank)}
   ${body}
 }`,
@@ -139,12 +139,12 @@ export function pulls(rank: number): string {
   return /* wgsl */ `
   let to = h * ${productsOf(rank)}u * count + j;
   pulls[to] = F0;
-  ${times(
+  ${repeat(
     rank,
     (r) => `pulls[to + ${1 + r}u * count] = -times(F0, tB${r});
   let G${r} = times(F0, tC${r});
   pulls[to + ${(1 + r) * side}u * count] = -G${r};
-  ${times(rank, (k) => `pulls[to + ${(1 + r) * side + 1 + k}u * count] = times(G${r}, tB${k});`)}`,
+  ${repeat(rank, (k) => `pulls[to + ${(1 + r) * side + 1 + k}u * count] = times(G${r}, tB${k});`)}`,
   )}`;
 }
 
@@ -167,7 +167,7 @@ fn run(group: u32, lane: u32) {
   if (first >= count) { return; }
   let h = i / n;
   let row = i * ${rowOf(rank)}u;
-  ${times(products, (v) => `let own${v} = table[row + ${2 + v}u]; var d${v} = vec2f(0.0);`)}
+  ${repeat(products, (v) => `let own${v} = table[row + ${2 + v}u]; var d${v} = vec2f(0.0);`)}
   var size = 0.0;
   var alpha = 0.0;
   for (var j = first; j < min(count, first + ${part}u); j++) {
@@ -176,7 +176,7 @@ fn run(group: u32, lane: u32) {
     var T = vec2f(0.0);
     var c: vec2f;
     var s: vec2f;
-    ${times(
+    ${repeat(
       products,
       (v) => `s = pulls[(h * ${products}u + ${v}u) * count + j]; c = w.x * s; s = w.y * s;
     T += own${v}.x * c + own${v}.y * vec2f(-s.y, s.x);
@@ -186,7 +186,7 @@ fn run(group: u32, lane: u32) {
     size -= w.x * w.x * W.x;
     alpha -= 2.0 * w.x * w.y * W.y;
   }
-  ${times(products, (v) => `partials[at * ${products + 1}u + ${v}u] = d${v};`)}
+  ${repeat(products, (v) => `partials[at * ${products + 1}u + ${v}u] = d${v};`)}
   partials[at * ${products + 1}u + ${products}u] = vec2f(size, alpha);
 }`,
   };
@@ -199,16 +199,16 @@ export function stateGradient(rank: number, length: number): string {
   const parts = Math.ceil((Math.floor(length / 2) + 1) / partOf(length));
   return /* wgsl */ `
   let row = i * ${rowOf(rank)}u;
-  ${times(products + 1, (v) => `var d${v} = vec2f(0.0);`, " ")}
+  ${repeat(products + 1, (v) => `var d${v} = vec2f(0.0);`, " ")}
   for (var part = 0u; part < ${parts}u; part++) {
     let at = (part * channels * n + i) * ${products + 1}u;
-    ${times(products + 1, (v) => `d${v} += partials[at + ${v}u];`)}
+    ${repeat(products + 1, (v) => `d${v} += partials[at + ${v}u];`)}
   }
   let base = table[row + 1u];
   var x = vec2f(d${products}.y + 2.0 * base.x * d${products}.x, 2.0 * base.y * d${products}.x);
-  ${times(side, (k) => `let L${k} = table[row + ${2 + products + k}u]; let R${k} = table[row + ${2 + products + side + k}u]; var left${k} = vec2f(0.0); var right${k} = vec2f(0.0);`)}
+  ${repeat(side, (k) => `let L${k} = table[row + ${2 + products + k}u]; let R${k} = table[row + ${2 + products + side + k}u]; var left${k} = vec2f(0.0); var right${k} = vec2f(0.0);`)}
   var own: vec2f;
-  ${times(products, (v) => {
+  ${repeat(products, (v) => {
     const [l, r] = [Math.floor(v / side), v % side];
     return `own = vec2f(-2.0 * base.x * d${v}.x + 2.0 * d${v}.y, -2.0 * base.y * d${v}.x);
   x -= 2.0 * d${v}.x * times(L${l}, R${r});

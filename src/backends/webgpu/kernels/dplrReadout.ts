@@ -14,7 +14,7 @@ import {
   stateGradient,
   statePass,
   tablePass,
-  times,
+  repeat,
 } from "./dplrCauchy.ts";
 
 export const dplrReadout: KernelSet = {
@@ -53,13 +53,13 @@ fn run(group: u32, lane: u32) {
   let h = group * ${size}u + lane;
   if (h >= channels) { return; }
   let half = 0.5 * delta[h];
-  ${times(rank, (r) => `var reads${r} = 0.0;`)}
+  ${repeat(rank, (r) => `var reads${r} = 0.0;`)}
   for (var i = h * n; i < (h + 1u) * n; i++) {
-    ${times(rank, (r) => `reads${r} += 2.0 * times(means[i], P[${r}u * channels * n + i]).x;`)}
+    ${repeat(rank, (r) => `reads${r} += 2.0 * times(means[i], P[${r}u * channels * n + i]).x;`)}
   }
   for (var i = h * n; i < (h + 1u) * n; i++) {
     var low = times(means[i], lambda[i]);
-    ${times(rank, (r) => `low -= reads${r} * conjugate(P[${r}u * channels * n + i]);`)}
+    ${repeat(rank, (r) => `low -= reads${r} * conjugate(P[${r}u * channels * n + i]);`)}
     C[i] = means[i] - half * low;
   }
 }`,

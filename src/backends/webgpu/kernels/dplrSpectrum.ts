@@ -16,7 +16,7 @@ import {
   stateGradient,
   statePass,
   tablePass,
-  times,
+  repeat,
 } from "./dplrCauchy.ts";
 import { into } from "./library.ts";
 
@@ -29,7 +29,7 @@ export const dplrSpectrum: KernelSet = {
       rank,
       { channels, length: call.sizes.length },
       { reads: [], writes: ["spectrum: vec2f"] },
-      `spectrum[at] = half * times(S0 - ${times(rank, (r) => `times(S${1 + r}, tB${r})`, " - ")}, w);`,
+      `spectrum[at] = half * times(S0 - ${repeat(rank, (r) => `times(S${1 + r}, tB${r})`, " - ")}, w);`,
     );
     return {
       passes: [tablePass(channels, n, rank, "Ctilde", true), sums],
@@ -66,8 +66,8 @@ fn run(group: u32, lane: u32) {
   ${give("d_lambda", "half * x")}
   ${give("d_B", "right0")}
   ${give("d_Ctilde", "left0")}
-  ${times(rank, (r) => `let P${r} = right${1 + r} + conjugate(left${1 + r}); ${give("d_P", `P${r}`, `${r}u * channels * n + i`)}`)}
-  shares[i] = dot(base, x) + dot(R0, right0) + 0.5 * (${times(rank, (r) => `dot(R${1 + r}, P${r})`, " + ")});
+  ${repeat(rank, (r) => `let P${r} = right${1 + r} + conjugate(left${1 + r}); ${give("d_P", `P${r}`, `${r}u * channels * n + i`)}`)}
+  shares[i] = dot(base, x) + dot(R0, right0) + 0.5 * (${repeat(rank, (r) => `dot(R${1 + r}, P${r})`, " + ")});
 }`,
     };
     const steps: Pass = {
