@@ -65,6 +65,24 @@ for (const { query, how, files } of ways) {
   }
 }
 
+for (const kind of ["mamba", "s4d"]) {
+  test(`in a browser, ${kind} trains on webgpu as by plain loops`, async () => {
+    const page = await open(browser);
+    const { gpu, plain } = await call(page, "train", kind);
+    await page.close();
+    for (const [i, value] of gpu.entries()) {
+      assert.ok(Math.abs(value / plain[i] - 1) < 1e-3, `${gpu.join()} must be ${plain.join()}`);
+    }
+  });
+}
+
+test("in a browser, a small Mamba learns induction heads on webgpu until all is right", async () => {
+  const page = await open(browser);
+  const most = 400;
+  assert.ok((await call(page, "learn", most)) < most);
+  await page.close();
+});
+
 test("a browser with a GPU opens webgpu, else wasm; what is asked for opens, or says why not", async () => {
   const page = await open(browser);
   assert.equal(await call(page, "open", {}), "webgpu");

@@ -14,7 +14,7 @@ after(async () => {
 /** Milliseconds that the page's thread may be busy at a time, beside a GPU in software that takes all cores. */
 const mostBusyMs = 200;
 
-for (const device of ["wasm"]) {
+for (const device of ["wasm", "webgpu"]) {
   test(`the example trains on ${device} in a worker, draws, and stops when told to, its thread never busy for long`, async () => {
     const page = await browser.newPage();
     await page.addInitScript(() => {
@@ -36,6 +36,7 @@ for (const device of ["wasm"]) {
           document.getElementById("status")!.textContent,
         ),
       device,
+      { timeout: 120_000 }, // the kernels are compiled first
     );
     const clicked = performance.now();
     await page.click("#stop");
@@ -50,7 +51,7 @@ for (const device of ["wasm"]) {
       Math.max(0, ...(globalThis as unknown as { busy: number[] }).busy),
     );
     const { STATEWISE_SCREENSHOT: path } = process.env;
-    if (path) await page.screenshot({ path });
+    if (path) await page.screenshot({ path: `${path}/${device}.png` });
     await page.close();
     assert.ok(drawn, "the chart is empty");
     assert.ok(answered < 2000, `a click was answered after ${answered} ms`);

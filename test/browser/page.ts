@@ -1,4 +1,16 @@
-import { openDevice } from "../../src/browser.ts";
+import {
+  createMamba,
+  type Device,
+  inductionHeads,
+  languageConfig,
+  languageModel,
+  mambaConfig,
+  openDevice,
+  plainDevice,
+  random,
+  Trainer,
+} from "../../src/browser.ts";
+import { openDevices } from "./devices.ts";
 import { runRegistered } from "./nodeTest.ts";
 
 /** What browser.test.ts calls in the page. */
@@ -19,7 +31,56 @@ const calls = {
       return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     }
   },
+
+  /** Losses and gradient norms of three training steps of a small model of this kind: on the GPU, and by plain loops. */
+  async train(kind: string): Promise<{ gpu: number[]; plain: number[] }> {
+    const task = inductionHeads({ seed: 1, vocabulary: 8 });
+    const numbers = async (device: Device) => {
+      const source = random(2);
+      const model = languageModel(
+        languageConfig(kind, { vocabulary: 8, dModel: 12, layers: 2 }),
+        (_, shape, draw) => {
+          const length = shape.reduce((a, b) => a * b, 1);
+          return device.tensor(
+            Float32Array.from({ length }, (_, i) => draw(source, i)),
+            shape,
+          );
+        },
+      );
+      const trainer = new Trainer(model);
+      const found: number[] = [];
+      for (let step = 0; step < 3; step++) {
+        const { loss, gradientNorm } = await trainer.step([task.train(step, 3, 19)], 1e-2);
+        found.push(loss, gradientNorm);
+      }
+      await device.dispose();
+      return found;
+    };
+    return { gpu: await numbers(await openGpu()), plain: await numbers(plainDevice()) };
+  },
+
+  /** Steps until 20 in a row were all right, at most `most`. */
+  async learn(most: number): Promise<number> {
+    const device = await openGpu();
+    const trainer = new Trainer(
+      createMamba(device, mambaConfig({ vocabulary: 4, dModel: 16, layers: 2, dState: 4 }), 1),
+      { weightDecay: 0 },
+    );
+    const task = inductionHeads({ seed: 1, vocabulary: 4 });
+    let right = 0;
+    let step = 0;
+    for (; step < most && right < 20; step++) {
+      const { accuracy } = await trainer.step([task.train(step, 32, 8)], 1e-2);
+      right = accuracy === 1 ? right + 1 : 0;
+    }
+    await device.dispose();
+    return step;
+  },
 };
+
+async function openGpu(): Promise<Device> {
+  return (await openDevices())[0];
+}
 
 export type Calls = typeof calls;
 Object.assign(globalThis, { calls });
