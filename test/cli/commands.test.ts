@@ -168,6 +168,28 @@ test("inspect shows every parameter with its shape, the totals, and the memory t
   assert.match(stdout, /^training 2 sequences of length 6 on plain takes \S+ KiB = parameters /m);
 });
 
+test("inspect --traffic counts what a step and a token move, from the plan alone", async () => {
+  const { code, stdout, stderr } = await statewise(["inspect", "--run", "text", "--traffic", "--json"], {
+    cwd,
+  });
+  assert.equal(code, 0, stderr);
+  const programs = jsonLines(stdout).filter(({ type }) => type === "traffic");
+  assert.equal(programs.length, 2);
+  for (const { kernels, bytes, naiveBytes, dispatches } of programs) {
+    const rows = kernels as { bytes: number; naiveBytes: number; dispatches: number }[];
+    assert.equal(
+      rows.reduce((sum, row) => sum + row.bytes, 0),
+      bytes,
+    );
+    assert.equal(
+      rows.reduce((sum, row) => sum + row.naiveBytes, 0),
+      naiveBytes,
+    );
+    assert.ok(rows.reduce((sum, row) => sum + row.dispatches, 0) >= Number(dispatches));
+    assert.ok(Number(bytes) < Number(naiveBytes));
+  }
+});
+
 test("inspect opens a checkpoint as a model directory, and its numbers add up", async () => {
   const checkpoints = join("runs", "text", "checkpoints");
   const newest = readdirSync(join(cwd, checkpoints)).find((name) => name.startsWith("step-")) ?? "";
