@@ -7,7 +7,8 @@
  *
  *   in config    symbol   meaning
  *   dConv                 taps of the shift: a trained causal convolution
- *   the others            those of the second SSM, an S4D (models/s4d.ts)
+ *   ssm                   the second SSM: S4D (models/s4d.ts), or S6 (models/s6.ts), the row "H3, S6" of Mamba's Table 1
+ *   the others            those of the second SSM
  *
  *   parameter      shape               meaning
  *   q, k, v, out   (dModel, dModel)    projections
@@ -24,15 +25,18 @@ import { matmul } from "../ops/matmul.ts";
 import { reshape } from "../tensor/reshape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { backboneFields, type Mixer, type ModelKind } from "./backbone.ts";
-import { type ConfigOf, configOf, whole } from "./config.ts";
-import { deltaFields } from "./delta.ts";
+import { type ConfigOf, configOf, oneOf, whole } from "./config.ts";
+import { checkDelta, deltaFields } from "./delta.ts";
 import { fanIn, type NamedTensors, type ParameterSource } from "./layers.ts";
 import { checkS4D, S4D, s4dFields, s4dSsmParameters } from "./s4d.ts";
+import { S6, s6Fields, withDtRank } from "./s6.ts";
 
 const fields = {
   ...backboneFields,
+  ssm: oneOf("the second SSM", ["s4d", "s6"], "s4d"),
   dConv: whole("taps of the shift", 4),
   dState: s4dFields.dState,
+  dtRank: s6Fields.dtRank,
   initialization: s4dFields.initialization,
   discretization: s4dFields.discretization,
   ...deltaFields,
@@ -46,8 +50,9 @@ export const h3Kind: ModelKind<H3Config> = {
   fields,
   ssmParameters: s4dSsmParameters,
   config(given) {
-    const config = configOf("h3", fields, given);
-    checkS4D("h3", { ...config, bidirectional: false });
+    const config = configOf("h3", fields, withDtRank(given));
+    if (config.ssm === "s4d") checkS4D("h3", { ...config, bidirectional: false });
+    else checkDelta("h3", config);
     return config;
   },
   mixer: (config, source) => new H3(config, source),
@@ -56,11 +61,14 @@ export const h3Kind: ModelKind<H3Config> = {
 /** u, y: (batch, length, dModel). */
 export class H3 implements Mixer {
   readonly parameters: NamedTensors;
-  readonly #ssm: S4D;
+  readonly #ssm: Mixer;
 
   constructor(config: H3Config, source: ParameterSource) {
     const { dModel, dConv, layers } = config;
-    this.#ssm = new S4D({ ...config, bidirectional: false }, dModel, source);
+    this.#ssm =
+      config.ssm === "s6"
+        ? new S6({ ...config, constantB: false, constantC: false, constantDelta: false }, dModel, source)
+        : new S4D({ ...config, bidirectional: false }, dModel, source);
     const square = [dModel, dModel];
     this.parameters = {
       ...this.#ssm.parameters,

@@ -79,4 +79,5 @@ export const variants: readonly Variant[] = [
   hippo("RNN, two memories of scaled LegS", { measure: "scaledLegs", memories: 2 }),
   hippo("scaled LegS of the input", { measure: "scaledLegs", recurrent: false }),
   { name: "H3", model: "h3", given: { dState: 4 } },
+  { name: "H3, S6", model: "h3", given: { ssm: "s6", dState: 4 } },
 ];
