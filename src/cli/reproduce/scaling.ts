@@ -89,9 +89,9 @@ export function scaling(): Experiment<Settings> {
   };
 }
 
-/** About 12 layers dModel² parameters besides the embedding, each. */
+/** For sequences of at most `context` tokens. About 12 layers dModel² parameters besides the embedding, each. */
 export function modelOf(device: Device, name: Name, settings: Settings, context: number): LanguageModel {
-  const { dModel, layers, vocabulary, lengths, seed } = settings;
+  const { dModel, layers, vocabulary, seed } = settings;
   const given = { dModel, layers, vocabulary };
   const config = {
     Transformer: () => languageConfig("transformer", { ...given, context, heads: headsOf(settings) }),
@@ -100,7 +100,7 @@ export function modelOf(device: Device, name: Name, settings: Settings, context:
       languageConfig("s4", {
         ...given,
         feedForward: Math.round((10 * dModel) / 3),
-        filterLength: Math.max(...lengths),
+        filterLength: context,
       }),
   }[name]();
   return createLanguageModel(device, config, seed);
@@ -116,9 +116,9 @@ function free(model: LanguageModel): void {
 
 async function forwardTimes(job: Job<Settings>, found: Map<number, Costs>): Promise<Panel[]> {
   const { settings, device } = job;
-  const models = names.map((name) => modelOf(device, name, settings, 1));
   for (const length of settings.lengths) {
     const costs = await job.once(`forward, ${length}`, async () => {
+      const models = names.map((name) => modelOf(device, name, settings, length));
       const ids = Int32Array.from({ length }, (_, i) => i % settings.vocabulary);
       const tokens = device.integers(ids, [1, length]);
       const programs = models.map((model) => capture(device, () => model.forward(tokens).logits));
@@ -129,6 +129,7 @@ async function forwardTimes(job: Job<Settings>, found: Map<number, Costs>): Prom
       }));
       const costs = await timed(job, cases);
       for (const part of [...programs, tokens]) part.free();
+      for (const model of models) free(model);
       return costs;
     });
     found.set(length, costs);
@@ -142,7 +143,6 @@ async function forwardTimes(job: Job<Settings>, found: Map<number, Costs>): Prom
       paper: speed,
     });
   }
-  for (const model of models) free(model);
   return [panel(found, "length", "ms, forward pass", ({ ms }) => ms)];
 }
 
