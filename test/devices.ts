@@ -12,12 +12,11 @@ export async function openDevices(): Promise<Device[]> {
   const devices = [await openDevice({ device: "plain" }), await openDevice({ device: "wasm", threads: 2 })];
   if (existsSync(addonPath())) devices.push(await openDevice({ device: "native", threads: 2 }));
   else console.log("skipped native: there is no addon, since the build found no C compiler");
-  if (process.env.STATEWISE_TEST_GPU) devices.push(await openDevice({ device: "webgpu" }));
+  devices.push(await openDevice({ device: "webgpu" }));
   return devices;
 }
 
-/** The GPU once for each of the options, to make its kernels choose otherwise; none where tests have no GPU. */
+/** The GPU once for each of the options, to make its kernels choose otherwise. */
 export async function openGpus(...options: GpuOptions[]): Promise<Device[]> {
-  if (!process.env.STATEWISE_TEST_GPU) return [];
   return Promise.all(options.map((gpu) => openDevice({ device: "webgpu", gpu })));
 }

@@ -7,8 +7,6 @@ import { compareCalls, type Input, integers, normals } from "../../compareCalls.
 /** float32 against float64, sums over at most 200 numbers, relative to the largest number of a tensor. */
 const tolerance = 1e-5;
 
-const skip = process.env.STATEWISE_TEST_GPU ? false : "STATEWISE_TEST_GPU is not set: no GPU is asked for";
-
 const opened: Device[] = [];
 after(() => Promise.all(opened.map((device) => device.dispose())));
 
@@ -36,7 +34,7 @@ for (const [what, inputs] of [
   ["a sequence shorter than the filter", inputsOf(2, 3, 8, 6, 7)],
   ["a filter longer than a word of resets", inputsOf(1, 30, 5, 16, 4)],
 ] as const) {
-  test(`few invocations that go over many steps each: ${what}`, { skip }, async () => {
+  test(`few invocations that go over many steps each: ${what}`, async () => {
     const gpu = { parallelism: 8, defaultLimits: true, subgroups: false };
     const device = await openDevice({ device: "webgpu", gpu });
     opened.push(device);

@@ -13,8 +13,6 @@ import { assertNear, compareCalls, evaluate, type Input, normals } from "../../c
 /** float32 against float64 over at most 300 steps, relative to the largest number of a tensor. */
 const tolerance = 2e-5;
 
-const skip = process.env.STATEWISE_TEST_GPU ? false : "STATEWISE_TEST_GPU is not set: no GPU is asked for";
-
 const opened: Device[] = [];
 after(() => Promise.all(opened.map((device) => device.dispose())));
 
@@ -64,7 +62,7 @@ for (const [what, options, sizes, kept] of [
   ["spans, with the default limits", { scan: "spans", ...least }, [1, 50, 69, 7, 3], [6, 9]],
   ["spans of many states", { scan: "spans", ...least }, [1, 40, 12, 65, 1], [5, 7, 8]],
 ] as const) {
-  test(`${what}: outputs and gradients are those of the plain loops`, { skip }, async () => {
+  test(`${what}: outputs and gradients are those of the plain loops`, async () => {
     const [batch, length, dInner, dState, groups] = sizes;
     const inputs = inputsOf(
       { batch, length, dInner, dState, groups },
@@ -84,41 +82,33 @@ async function scan(device: Device, inputs: readonly (Input | null)[]): Promise<
   return [(await out.y.read()) as Float32Array, (await out.state.read()) as Float32Array];
 }
 
-test(
-  "a channel's states are shared by fewer invocations where channels alone fill the GPU, with the same result",
-  { skip },
-  async () => {
-    const [few, many] = [await open({ parallelism: 32 }), await open({ parallelism: 1e6, scan: "onePass" })];
-    for (const [dState, groups] of [
-      [16, 1],
-      [18, 2],
-      [70, 1],
-    ]) {
-      const inputs = inputsOf({ batch: 2, length: 21, dInner: 38, dState, groups });
-      const [expected, got] = [await scan(many, inputs), await scan(few, inputs)];
-      for (const [i, values] of got.entries()) assertNear(`dState ${dState}`, values, expected[i], 1e-6);
-    }
-  },
-);
+test("a channel's states are shared by fewer invocations where channels alone fill the GPU, with the same result", async () => {
+  const [few, many] = [await open({ parallelism: 32 }), await open({ parallelism: 1e6, scan: "onePass" })];
+  for (const [dState, groups] of [
+    [16, 1],
+    [18, 2],
+    [70, 1],
+  ]) {
+    const inputs = inputsOf({ batch: 2, length: 21, dInner: 38, dState, groups });
+    const [expected, got] = [await scan(many, inputs), await scan(few, inputs)];
+    for (const [i, values] of got.entries()) assertNear(`dState ${dState}`, values, expected[i], 1e-6);
+  }
+});
 
-test(
-  "a long sequence of few channels goes in spans unless told otherwise: near to one pass, and the same bits each time",
-  { skip },
-  async () => {
-    const inputs = inputsOf({ batch: 1, length: 300, dInner: 20, dState: 4, groups: 1 });
-    const [own, whole] = [await open({}), await open({ scan: "onePass" })];
-    const first = await evaluate(own, selectiveScanOp, inputs, { softplus: true });
-    const second = await evaluate(own, selectiveScanOp, inputs, { softplus: true });
-    const expected = await evaluate(whole, selectiveScanOp, inputs, { softplus: true });
-    for (const [name, values] of first) {
-      assert.deepEqual(second.get(name), values, name);
-      assertNear(name, values, expected.get(name)!, tolerance); // named as the op names them
-    }
-    assert.notDeepEqual(first.get("y"), expected.get("y"), "both went in one pass");
-  },
-);
+test("a long sequence of few channels goes in spans unless told otherwise: near to one pass, and the same bits each time", async () => {
+  const inputs = inputsOf({ batch: 1, length: 300, dInner: 20, dState: 4, groups: 1 });
+  const [own, whole] = [await open({}), await open({ scan: "onePass" })];
+  const first = await evaluate(own, selectiveScanOp, inputs, { softplus: true });
+  const second = await evaluate(own, selectiveScanOp, inputs, { softplus: true });
+  const expected = await evaluate(whole, selectiveScanOp, inputs, { softplus: true });
+  for (const [name, values] of first) {
+    assert.deepEqual(second.get(name), values, name);
+    assertNear(name, values, expected.get(name)!, tolerance); // named as the op names them
+  }
+  assert.notDeepEqual(first.get("y"), expected.get("y"), "both went in one pass");
+});
 
-test("nothing infinite crosses a reset from span to span", { skip }, async () => {
+test("nothing infinite crosses a reset from span to span", async () => {
   const sizes = { batch: 1, length: 70, dInner: 9, dState: 6, groups: 1 };
   const sound = inputsOf(sizes, (k) => k < 8);
   const resets = {

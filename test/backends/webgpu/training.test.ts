@@ -17,21 +17,24 @@ const device = await openDevice({ device: "webgpu" });
 const backend = device.backend as WebGpuBackend;
 after(() => device.dispose());
 
+/** 10 000 on a real GPU, where it takes a minute; the software GPU of every test run is a thousand times slower. */
+const many = Number(process.env.STATEWISE_TEST_STEPS ?? 200);
+
 test("a small Mamba learns induction heads on the GPU, to 100 %", async () => {
-  const task = inductionHeads({ seed: 1, vocabulary: 8 });
-  const model = createMamba(device, mambaConfig({ vocabulary: 8, dModel: 32, layers: 2 }), 1);
+  const task = inductionHeads({ seed: 1, vocabulary: 4 });
+  const model = createMamba(device, mambaConfig({ vocabulary: 4, dModel: 12, layers: 2, dState: 4 }), 1);
   const trainer = new Trainer(model, { weightDecay: 0 });
-  const stages = [{ batch: 32, length: 16, steps: 400, until: { accuracy: 0.995, over: 20 } }];
-  const rate = schedule({ name: "constant", learningRate: 4e-3, warmup: 0, steps: 400 });
+  const stages = [{ batch: 32, length: 8, steps: 200, until: { accuracy: 0.995, over: 15 } }];
+  const rate = schedule({ name: "constant", learningRate: 1e-2, warmup: 0, steps: 200 });
   for await (const event of train(trainer, task, { stages, schedule: rate })) {
     if (event.type === "end") assert.equal(event.reason, "finished");
   }
-  const { accuracy } = await evaluate(model, task, { batches: 4, batch: 32, length: 16 });
+  const { accuracy } = await evaluate(model, task, { batches: 4, batch: 32, length: 8 });
   assert.equal(accuracy, 1);
   trainer.free();
 });
 
-test("ten thousand training steps leave as many buffers as one", async () => {
+test("many training steps leave as many buffers as one", async () => {
   const task = inductionHeads({ seed: 1, vocabulary: 8 });
   const config = mambaConfig({ vocabulary: 8, dModel: 4, layers: 1, dState: 2 });
   const trainer = new Trainer(createMamba(device, config, 1), {});
@@ -39,18 +42,18 @@ test("ten thousand training steps leave as many buffers as one", async () => {
   await trainer.step([batch], 1e-3);
   await trainer.step([batch], 1e-3);
   const before = backend.use();
-  for (let step = 0; step < 10_000; step++) await trainer.step([batch], 1e-3);
+  for (let step = 0; step < many; step++) await trainer.step([batch], 1e-3);
   assert.deepEqual(backend.use(), before);
   trainer.free();
 });
 
-test("ten thousand generated tokens leave as many buffers as one", async () => {
+test("many generated tokens leave as many buffers as one", async () => {
   const model = createMamba(device, mambaConfig({ vocabulary: 8, dModel: 4, layers: 1, dState: 2 }), 1);
   const decoder = new Decoder(model);
   await decoder.prefill([1, 2, 3]);
   await decoder.step(1);
   const before = backend.use();
-  for (let i = 0; i < 10_000; i++) await decoder.step(i % 8);
+  for (let i = 0; i < many; i++) await decoder.step(i % 8);
   assert.deepEqual(backend.use(), before);
   decoder.free();
 });
