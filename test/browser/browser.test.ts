@@ -65,7 +65,7 @@ for (const { query, how, files } of ways) {
   }
 }
 
-for (const kind of ["mamba", "s4d"]) {
+for (const kind of ["mamba", "s4d", "transformer"]) {
   test(`in a browser, ${kind} trains on webgpu as by plain loops`, async () => {
     const page = await open(browser);
     const { gpu, plain } = await call(page, "train", kind);
