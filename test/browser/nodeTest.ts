@@ -1,5 +1,5 @@
 /** What test files use of node:test, for a page. */
-type Body = (context: { diagnostic(text: string): void }) => unknown;
+type Body = (context: { diagnostic(text: string): void; skip(reason?: string): void }) => unknown;
 
 interface Registered {
   readonly name: string;
@@ -29,11 +29,17 @@ export async function runRegistered(): Promise<{ tests: number; failures: string
   for (const hook of setups.splice(0)) await hook();
   for (const { name, body } of own) {
     try {
-      await body({ diagnostic() {} });
+      await body({ diagnostic() {}, skip() {} });
     } catch (error) {
-      failures.push(`${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      failures.push(`${name}: ${inWords(error)}`);
     }
   }
   for (const hook of hooks.splice(0)) await hook();
   return { tests: own.length, failures };
+}
+
+function inWords(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause === undefined ? "" : `\ncaused by ${inWords(error.cause)}`;
+  return (error.stack ?? error.message) + cause;
 }
