@@ -40,7 +40,7 @@ const mistakes: Readonly<Record<string, string>> = {
   "train text --learning-rate 0": "train: --learning-rate must be a number above 0, got 0.",
   "train text --beta1 1": "train: --beta1 must be a number of at least 0 and below 1, got 1.",
   "train text --schedule linear": "train: --schedule must be constant or cosine, got linear.",
-  "train text --device gpu": "train: --device must be native, wasm or plain, got gpu.",
+  "train text --device gpu": "train: --device must be native, wasm, plain or webgpu, got gpu.",
   "train text novel.txt": "train: unexpected word novel.txt. See statewise train text --help.",
   "inspect a b": "inspect: unexpected word b. See statewise inspect --help.",
   "generate --stop=": "generate: --stop must be a text of at least one character, got nothing.",
