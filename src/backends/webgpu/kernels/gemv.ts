@@ -9,8 +9,8 @@
  * members share inner. Traffic: b once, a from the cache.
  */
 import type { Gpu, Pass } from "../kernel.ts";
-import { bindingOf, linesOf, loader, type Product, storeOf } from "./gemm.ts";
 import { into } from "./library.ts";
+import { bindingOf, linesOf, loader, type Product, storeOf } from "./product.ts";
 
 /** Most rows that are done this way. */
 export const mostRows = 8;
