@@ -4,6 +4,7 @@ import { after, test } from "node:test";
 import { Decoder } from "../../src/generate/decoder.ts";
 import { generateText, generateTokens } from "../../src/generate/generate.ts";
 import { createMamba, mambaConfig } from "../../src/models/mamba.ts";
+import { assertNear } from "../compareCalls.ts";
 import { openDevices } from "../devices.ts";
 
 const devices = await openDevices();
@@ -21,14 +22,16 @@ async function collect<Value>(values: AsyncIterable<Value>): Promise<Value[]> {
 for (const device of devices) {
   const model = createMamba(device, config, 4);
 
-  test(`${device.name}: a prompt read in pieces or token by token gives the same bits`, async () => {
+  test(`${device.name}: a prompt read in pieces or token by token gives the same`, async () => {
     const tokens = prompt(300); // two captured pieces and a rest
     const whole = new Decoder(model);
     const steps = new Decoder(model);
     const expected = await whole.prefill(tokens);
     let got = new Float32Array();
     for (const token of tokens) got = (await steps.step(token)) as typeof got;
-    assert.deepEqual(got, expected);
+    // On the GPU pieces and tokens go by other kernels, whose sums have another order.
+    if (device.name === "webgpu") assertNear("logits", got, expected, 2e-5);
+    else assert.deepEqual(got, expected);
     whole.free();
     steps.free();
   });

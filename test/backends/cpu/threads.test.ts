@@ -83,9 +83,9 @@ test("devices of one kind live side by side, each on its own memory", async () =
 test("a device that was disposed is refused instead of waiting for its threads", async () => {
   for (const threads of [1, 2]) {
     const device = await openDevice({ device: "wasm", threads });
-    const u = device.zeros([50_000]);
+    const [u, v] = [device.zeros([50_000]), device.zeros([50_000])];
     await device.dispose();
-    assert.throws(() => assign(u, u), {
+    assert.throws(() => assign(u, v), {
       name: "DeviceError",
       message: "cpu: the device was disposed and then used",
     });

@@ -53,9 +53,9 @@ test("the build without threads, on memory that moves as it grows, trains to the
 
 test("a disposed device is refused also after its memory moved", async () => {
   const { device } = await openOne(false);
-  const u = device.zeros([10_000_000]);
+  const [u, v] = [device.zeros([10_000_000]), device.zeros([10_000_000])];
   await device.dispose();
-  assert.throws(() => assign(u, u), {
+  assert.throws(() => assign(u, v), {
     name: "DeviceError",
     message: "cpu: the device was disposed and then used",
   });

@@ -34,7 +34,7 @@ test("a small Mamba learns induction heads on the GPU, to 100 %", async () => {
   trainer.free();
 });
 
-test("many training steps leave as many buffers as one", async () => {
+test("many training steps leave no more buffers than one", async () => {
   const task = inductionHeads({ seed: 1, vocabulary: 8 });
   const config = mambaConfig({ vocabulary: 8, dModel: 4, layers: 1, dState: 2 });
   const trainer = new Trainer(createMamba(device, config, 1), {});
@@ -43,17 +43,24 @@ test("many training steps leave as many buffers as one", async () => {
   await trainer.step([batch], 1e-3);
   const before = backend.use();
   for (let step = 0; step < many; step++) await trainer.step([batch], 1e-3);
-  assert.deepEqual(backend.use(), before);
+  expectNoMore(before);
   trainer.free();
 });
 
-test("many generated tokens leave as many buffers as one", async () => {
+test("many generated tokens leave no more buffers than one", async () => {
   const model = createMamba(device, mambaConfig({ vocabulary: 8, dModel: 4, layers: 1, dState: 2 }), 1);
   const decoder = new Decoder(model);
   await decoder.prefill([1, 2, 3]);
   await decoder.step(1);
   const before = backend.use();
   for (let i = 0; i < many; i++) await decoder.step(i % 8);
-  assert.deepEqual(backend.use(), before);
+  expectNoMore(before);
   decoder.free();
 });
+
+/** What earlier tests left may be collected meanwhile, so there may be fewer buffers, never more. */
+function expectNoMore(before: ReturnType<WebGpuBackend["use"]>): void {
+  const now = backend.use();
+  for (const key of ["buffers", "bytes", "heldBytes"] as const)
+    assert.ok(now[key] <= before[key], `${now[key]} ${key}, before ${before[key]}`);
+}
