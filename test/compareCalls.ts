@@ -50,6 +50,15 @@ function rounds(inputs: number): { asked: boolean[]; adds: boolean[] }[] {
   return [...all.map((adds) => ({ asked: each(() => true), adds: each(adds) })), ...alone];
 }
 
+/**
+ * Demands the same bits, or on a GPU the same numbers within rounding: pieces of a sequence go by other kernels there than
+ * the whole, and sums of a few dozen terms have another order.
+ */
+export function assertSame({ name }: Device, got: Numbers, expected: Numbers, what = "result"): void {
+  if (name === "webgpu") assertNear(what, got, expected, 5e-5);
+  else assert.deepEqual(got, expected, what);
+}
+
 export function assertNear(what: string, got: Numbers, expected: Numbers, tolerance: number): void {
   assert.equal(got.length, expected.length, what);
   let scale = 1;

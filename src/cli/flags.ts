@@ -129,6 +129,15 @@ export const deviceFlags = group("Device", {
   },
 });
 
+export const weightFlags = group("Device", {
+  weights: choice(
+    "how the weights of products are stored; f16 halves what a token reads, on webgpu and plain",
+    "NAME",
+    ["f32", "f16"],
+    "f32",
+  ),
+});
+
 export const outputFlags = group("Output", {
   json: toggle("one JSON object a line, for programs"),
 });

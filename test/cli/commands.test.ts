@@ -38,6 +38,15 @@ test("the same seed gives the same text, another one another", async () => {
   assert.notEqual(texts[0], texts[2]);
 });
 
+test("generate --weights f16 writes with weights of half the size, where the device stores such", async () => {
+  const { code, stdout } = await generate("--prompt", "Three", "--weights", "f16", "--device", "plain");
+  assert.equal(code, 0);
+  assert.ok(stdout.length > 0);
+  const refused = await generate("--prompt", "Three", "--weights", "f16", "--device", "wasm");
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /wasm: stores no f16\. Use f32 weights, or the webgpu device\./);
+});
+
 test("generate --json streams pieces that join to the text, then says the end", async () => {
   const [plain, json] = await Promise.all([
     generate("--prompt", "mice"),

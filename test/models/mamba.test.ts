@@ -7,6 +7,7 @@ import { gradients } from "../../src/tensor/autograd.ts";
 import { sum } from "../../src/ops/reduce.ts";
 import { mul } from "../../src/ops/arithmetic.ts";
 import { Tensor } from "../../src/tensor/tensor.ts";
+import { assertSame } from "../compareCalls.ts";
 import { openDevices } from "../devices.ts";
 import { exactDevice } from "../gradcheck.ts";
 
@@ -20,7 +21,7 @@ const ids = (count: number, offset = 0) =>
 for (const device of devices) {
   const model = createMamba(device, sizes, 3);
 
-  test(`${device.name}: a sequence cut anywhere gives the bits of the whole, outputs and state`, async () => {
+  test(`${device.name}: a sequence cut anywhere gives what the whole does, outputs and state`, async () => {
     const length = 23;
     const tokens = ids(2 * length);
     const whole = model.forward(device.integers(tokens, [2, length]));
@@ -42,7 +43,7 @@ for (const device of devices) {
         for (let b = 0; b < 2; b++) {
           const from = (b * length + start) * sizes.vocabulary;
           const width = size * sizes.vocabulary;
-          assert.deepEqual(got.slice(b * width, (b + 1) * width), expected.slice(from, from + width));
+          assertSame(device, got.slice(b * width, (b + 1) * width), expected.slice(from, from + width));
         }
         ({ state } = piece);
         start += size;
@@ -51,7 +52,7 @@ for (const device of devices) {
     }
   });
 
-  test(`${device.name}: step by step gives the bits of forward, outputs and state`, async () => {
+  test(`${device.name}: step by step gives what forward does, outputs and state`, async () => {
     const length = 9;
     const tokens = ids(length);
     const whole = model.forward(device.integers(tokens, [1, length]));
@@ -60,7 +61,7 @@ for (const device of devices) {
     for (let t = 0; t < length; t++) {
       const step = model.step(device.integers([tokens[t]]), state);
       const row = expected.slice(t * sizes.vocabulary, (t + 1) * sizes.vocabulary);
-      assert.deepEqual(await step.logits.read(), row);
+      assertSame(device, await step.logits.read(), row);
       ({ state } = step);
     }
     await assertSameState(state, whole.state ?? []);
@@ -78,7 +79,7 @@ for (const device of devices) {
     }
   });
 
-  test(`${device.name}: documents packed with resets have the bits they have alone`, async () => {
+  test(`${device.name}: documents packed with resets are what they are alone`, async () => {
     const lengths = [4, 1, 9];
     const total = 14;
     const tokens = ids(total, 4);
@@ -92,7 +93,7 @@ for (const device of devices) {
       const own = tokens.slice(start, start + length);
       const alone = await model.forward(device.integers(own, [1, length])).logits.read();
       const from = start * sizes.vocabulary;
-      assert.deepEqual(alone, packed.slice(from, from + length * sizes.vocabulary));
+      assertSame(device, alone, packed.slice(from, from + length * sizes.vocabulary));
       start += length;
     }
   });
@@ -101,7 +102,7 @@ for (const device of devices) {
     const tokens = device.integers(ids(10), [1, 10]);
     const all = await model.forward(tokens).logits.read();
     const last = await model.forward(tokens, { lastOnly: true }).logits.read();
-    assert.deepEqual(last, all.slice(-sizes.vocabulary));
+    assertSame(device, last, all.slice(-sizes.vocabulary));
   });
 }
 
@@ -194,7 +195,7 @@ async function assertSameState(
 ): Promise<void> {
   for (const [i, layer] of expected.entries()) {
     for (const [name, tensor] of Object.entries(layer)) {
-      assert.deepEqual(await got[i][name].read(), await tensor.read(), `${name} of layer ${i}`);
+      assertSame(tensor.device, await got[i][name].read(), await tensor.read(), `${name} of layer ${i}`);
     }
   }
 }

@@ -2,6 +2,7 @@ import { type Buffer, bytesOf, type Call, type MaybeBuffer } from "../../tensor/
 import { DeviceError } from "../../tensor/errors.ts";
 import {
   type Gpu,
+  type Kernel,
   type KernelCall,
   type KernelSet,
   type Module,
@@ -43,7 +44,8 @@ export function stepOf(call: Call, gpu: Gpu): Step {
     throw new DeviceError(`webgpu: has no ${call.pass} kernel for ${call.op.name}. Use another device.`);
   }
   const named = namesOf(call);
-  const schedule = scheduleOf(call, kernel(viewOf(call, named), gpu));
+  const silent = call.pass === "backward" && call.outputGrads.every((gradient) => gradient === null);
+  const schedule = scheduleOf(call, (silent ? zeroGradients(call) : kernel)(viewOf(call, named), gpu));
   const scratch = new Map<string, Buffer>(
     Object.entries(schedule.scratch ?? {}).map(([name, length]) => [name, { dtype: "f32", length }]),
   );
@@ -75,6 +77,25 @@ export function stepOf(call: Call, gpu: Gpu): Step {
       };
     }),
   };
+}
+
+/** Where no output has a gradient, those of the inputs are 0: what is added to stays as it is. */
+function zeroGradients({ op, inputGrads, accumulate }: Call): Kernel {
+  const names = op.inputs
+    .filter((_, i) => inputGrads[i] !== null && !accumulate[i])
+    .map((name) => `d_${name}`);
+  return (call) => ({
+    passes: names.map((name) => ({
+      reads: [],
+      writes: [`${name}: vec4f`],
+      workgroups: Math.ceil(call.length(name) / (4 * 64)),
+      code: /* wgsl */ `
+fn run(group: u32, lane: u32) {
+  let i = 64u * group + lane;
+  if (i < arrayLength(&${name})) { ${name}[i] = vec4f(0.0); }
+}`,
+    })),
+  });
 }
 
 /** Schedules without empty dispatches: an op on no elements does nothing. */

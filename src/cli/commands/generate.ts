@@ -1,9 +1,9 @@
 import { text as readAll } from "node:stream/consumers";
-import { encodeBytes, generateText, type LanguageModel, UsageError } from "../../node.ts";
+import { encodeBytes, generateText, halveWeights, type LanguageModel, UsageError } from "../../node.ts";
 import { defineCommand } from "../command.ts";
 import { withDevice } from "../device.ts";
 import type { Values } from "../flag.ts";
-import { deviceFlags, modelSourceFlags, outputFlags, samplingFlags } from "../flags.ts";
+import { deviceFlags, modelSourceFlags, outputFlags, samplingFlags, weightFlags } from "../flags.ts";
 import { duration, thousands } from "../format.ts";
 import { breathe } from "../interrupt.ts";
 import { expectLanguageModel } from "../model.ts";
@@ -15,7 +15,7 @@ const speaker = "generate";
 export const generate = defineCommand({
   name: "generate",
   doc: "Goes on with a prompt, by a model that learned text as bytes; streams what it writes.",
-  flags: { ...modelSourceFlags, ...samplingFlags, ...deviceFlags, ...outputFlags },
+  flags: { ...modelSourceFlags, ...samplingFlags, ...deviceFlags, ...weightFlags, ...outputFlags },
   async run({ values, terminal }) {
     if (values.prompt === undefined) {
       throw new UsageError(`${speaker}: --prompt is missing: what should the model go on from?`);
@@ -34,6 +34,7 @@ export const generate = defineCommand({
           `${speaker}: ${place.path} has a vocabulary of ${vocabulary}, and only models of bytes (256) can write yet.`,
         );
       }
+      if (values.weights === "f16") await halveWeights(model);
       await write(model, prompt, values, terminal);
       return 0;
     });
