@@ -6,9 +6,13 @@ import type { Device } from "../src/tensor/device.ts";
 
 /**
  * Every device in f32, the plain one first; native where the build found a C compiler, the CPU ones on two threads; and
- * the GPU that the process finds (scripts/softwareGpu.ts).
+ * the GPU that the process finds (scripts/softwareGpu.ts). With STATEWISE_TEST_GPU=least that GPU alone, held to what
+ * every WebGPU has.
  */
 export async function openDevices(): Promise<Device[]> {
+  if (process.env.STATEWISE_TEST_GPU === "least") {
+    return [await openDevice({ device: "webgpu", gpu: { defaultLimits: true, subgroups: false } })];
+  }
   const devices = [await openDevice({ device: "plain" }), await openDevice({ device: "wasm", threads: 2 })];
   if (existsSync(addonPath())) devices.push(await openDevice({ device: "native", threads: 2 }));
   else console.log("skipped native: there is no addon, since the build found no C compiler");
