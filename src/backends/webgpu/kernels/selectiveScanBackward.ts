@@ -29,6 +29,7 @@ import {
   spanExtent,
   spansOf,
   stepFunction,
+  within,
 } from "./selectiveScanParts.ts";
 import { finishPass, gatePass, ungatePass } from "./selectiveScanSums.ts";
 import { addStates, carryPass, reducePass } from "./selectiveScanSpans.ts";
@@ -43,6 +44,11 @@ interface Tile {
   readonly quads: boolean;
 }
 
+/** Numbers, or vectors, between the parts of neighbouring lanes: summed up side by side, they are in different banks. */
+function strideOf({ channels }: Share, quads: boolean): number {
+  return channels + (quads ? 4 : 1);
+}
+
 function tileOf(call: KernelCall, gpu: Gpu): Tile {
   const most = Math.min(gpu.workgroupBytes, 40 * 1024) - 256;
   const rows = call.sizes.dState <= 32;
@@ -51,7 +57,8 @@ function tileOf(call: KernelCall, gpu: Gpu): Tile {
     if (share.vectors > 1) break;
     const fixed = chunkSteps * (20 * share.channels + (rows ? 32 * share.lanes : 0));
     const quads = gpu.subgroups !== null && gpu.subgroups.least >= 4 && share.channels >= 4;
-    const steps = [4, 2, 1].find((count) => fixed + (quads ? 24 : 48) * count * share.size <= most);
+    const perStep = 16 * share.size + (quads ? 8 : 32) * share.lanes * strideOf(share, quads);
+    const steps = [4, 2, 1].find((count) => fixed + count * perStep <= most);
     if (steps && (steps > 1 || share.channels <= 8)) return { share, rows, steps, quads };
   }
   throw new DeviceError(
@@ -95,6 +102,7 @@ export const selectiveScanBackward: Kernel = (call, gpu) => {
 
 function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split: boolean): Pass {
   const { share } = tile;
+  const phases = chunkSteps / tile.steps;
   const { channels, lanes, size, padded, ragged } = share;
   const { batch, length, dInner, dState, groups } = call.sizes;
   const has = (name: string) => call.has(name);
@@ -128,7 +136,11 @@ function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split:
   const factor = gated ? "dy * p * (1.0 + z[at] * sigmoid(-z[at]))" : "0.0";
   const slope = call.sizes.softplus ? "sigmoid(x)" : "1.0";
 
-  const walkBack = (t: number) => /* wgsl */ `    {
+  // Nothing is put into workgroup memory before the last of these steps, so that nothing read there need wait for it.
+  const walkBack = (t: number) => /* wgsl */ `    var toB${t}: ${partType};
+    var toC${t}: ${partType};
+    var sum${t}: vec4f;
+    {
       let cell = cells[${t * channels}u + c];
       let pull = pulls[${t * channels}u + c];
       let B = ${row("B", t)};
@@ -141,11 +153,19 @@ function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split:
       ${padded ? "g = select(g, vec4f(0.0), beyond);" : ""}
       let slope = g * carried;
       dRate = fma(slope, vec4f(cell.x), dRate);
-      partsB[${(t % tile.steps) * size}u + lane] = ${part("g * input")};
-      partsC[${(t % tile.steps) * size}u + lane] = ${part("h * pull")};
-      sums[${(t % tile.steps) * size}u + lane] = vec3f(dot(C, h), dot(g, B), dot(slope, a));
+      toB${t} = ${part("g * input")};
+      toC${t} = ${part("h * pull")};
+      sum${t} = vec4f(${has("z") ? "dot(C, h)" : "0.0"}, dot(g, B), dot(slope, a), 0.0);
       g = select(g * decay, vec4f(0.0), ${isCut(call, `${t}u`)});
     }`;
+  const stride = strideOf(share, tile.quads);
+  const store = (
+    t: number,
+  ) => `    parts[s * ${stride}u + c + ${(t % tile.steps) * lanes * stride}u] = toB${t};
+    parts[s * ${stride}u + c + ${((t % tile.steps) + tile.steps) * lanes * stride}u] = toC${t};
+    sums[own + ${(t % tile.steps) * size}u] = sum${t};`;
+  const walked = (first: number) =>
+    each(tile.steps, (i) => walkBack(first + tile.steps - 1 - i)) + each(tile.steps, (i) => store(first + i));
   return {
     reads: [...work.bound(names.filter(has))],
     writes: [...written, ...(split ? ["gated"] : []), "work"],
@@ -165,13 +185,9 @@ ${tile.rows ? each(2, (i) => `var<workgroup> rows${"BC"[i]}: array<vec4f, ${chun
 var<workgroup> cells: array<vec2f, ${chunkSteps * channels}>;
 var<workgroup> pulls: array<f32, ${chunkSteps * channels}>;
 var<workgroup> factors: array<vec2f, ${chunkSteps * channels}>;
-var<workgroup> partsB: array<${partType}, ${tile.steps * size}>;
-var<workgroup> partsC: array<${partType}, ${tile.steps * size}>;
-var<workgroup> sums: array<vec3f, ${tile.steps * size}>;
+var<workgroup> parts: array<${partType}, ${2 * tile.steps * lanes * stride}>; // to B, to C: each (step, lane, channel)
+var<workgroup> sums: array<vec4f, ${tile.steps * size}>;
 ${cutsText(call, chunkSteps)}
-struct Total { skip: f32, bias: f32 }
-${finishCells(call, tile, split)}
-${sumRows(tile, work)}
 ${tile.quads ? sumOfQuad : ""}
 fn run(group: u32, lane: u32${tile.quads ? ", subgroupLane: u32, subgroupSize: u32" : ""}) {${placeText(share, spans)}
   let n = 4u * s;
@@ -182,7 +198,8 @@ fn run(group: u32, lane: u32${tile.quads ? ", subgroupLane: u32, subgroupSize: u
   let beyond = vec4u(0u, 1u, 2u, 3u) + n >= vec4u(dState);
   var g = ${enters ? gather(padded, "n", entered) : "vec4f(0.0)"};
   var dRate = vec4f(0.0);
-  var total = Total(0.0, 0.0);
+  var dSkip = 0.0;
+  var dBias = 0.0;
   for (var i = (end - first + ${chunkSteps - 1}u) / ${chunkSteps}u; i > 0u; i--) {
     let begin = first + ${chunkSteps}u * (i - 1u);
     let count = min(${chunkSteps}u, end - begin);
@@ -190,32 +207,31 @@ fn run(group: u32, lane: u32${tile.quads ? ", subgroupLane: u32, subgroupSize: u
     var h = ${gather(padded, "n", (m) => `chunks[(kept + ${m}) * dInner + d]`)};
 ${each(Math.ceil(chunkSteps / lanes), (k) => {
   const t = `(s + ${k * lanes}u)`;
-  const store = `let at = (b * length + begin + min(${t}, count - 1u)) * dInner + d;
+  const cell = `${within(t, chunkSteps, (k + 1) * lanes)} * ${channels}u + c`;
+  const load = `let at = (b * length + begin + min(${t}, count - 1u)) * dInner + d;
       let inside = ${t} < count;
       let x = delta[at] + bias;
       ${gate}
       ${gated ? "let p = sigmoid(z[at]);" : ""}
-      cells[${t} * ${channels}u + c] = select(vec2f(0.0), vec2f(stepOf(x), u[at]), inside);
-      pulls[${t} * ${channels}u + c] = select(0.0, ${pull}, inside);
-      factors[${t} * ${channels}u + c] = vec2f(${slope}, ${factor});`;
-  return `    ${(k + 1) * lanes > chunkSteps ? `if (${t} < ${chunkSteps}u) ` : ""}{ ${store} }`;
-})}${tile.rows ? loadRows(work, "B", "rowsB", share, chunkSteps) + loadRows(work, "C", "rowsC", share, chunkSteps) : ""}${loadCuts(call, work, share, chunkSteps)}
+      cells[${cell}] = select(vec2f(0.0), vec2f(stepOf(x), u[at]), inside);
+      pulls[${cell}] = select(0.0, ${pull}, inside);
+      factors[${cell}] = vec2f(${slope}, ${factor});`;
+  return `    ${(k + 1) * lanes > chunkSteps ? `if (${t} < ${chunkSteps}u) ` : ""}{ ${load} }`;
+})}${tile.rows ? each(2, (i) => loadRows(work, "BC"[i], `rows${"BC"[i]}`, share, chunkSteps, true)) : ""}${loadCuts(call, work, share, chunkSteps)}
     workgroupBarrier();
 ${eachStep(
   (t) => `    let before${t} = ${has("resets") ? `select(h, vec4f(0.0), ${isCut(call, `${t}u`)})` : "h"};
 ${t < chunkSteps - 1 ? `    { let cell = cells[${t * channels}u + c]; h = fma(exp2(rate * cell.x), before${t}, ${row("B", t)} * (cell.x * cell.y)); }` : ""}`,
 )}
-    for (var j = ${chunkSteps / tile.steps}u; j > 0u; j--) {
+    for (var j = 0u; j < ${phases}u; j++) {
       switch (j) {
-${each(
-  chunkSteps / tile.steps,
-  (j) => `case ${j + 1}u: {\n${each(tile.steps, (t) => walkBack((j + 1) * tile.steps - 1 - t))}\n}`,
-)}
+${each(phases, (j) => `case ${j}u: {\n${walked((phases - 1 - j) * tile.steps)}\n}`)}
         default: {}
       }
       workgroupBarrier();
-      total = finishCells(total, b * length + begin, ${tile.steps}u * (j - 1u), count, d, c, s, mine, skip);
-      sumRows(b * length + begin, ${tile.steps}u * (j - 1u), count, block, lane);
+      let from_ = ${tile.steps}u * (${phases - 1}u - j);
+${finishCells(call, tile, split)}
+${sumRows(tile, work)}
       workgroupBarrier();
     }
   }
@@ -223,10 +239,10 @@ ${each(
     ${scatter(padded, "n", (m) => work.at("sumsA", `(row * dState + ${m}) * dInner + d`), "dRate")}
     if (first == 0u) { ${scatter(padded, "n", (m) => work.at("initial", `(b * dState + ${m}) * dInner + d`), "g")} }
   }
-  sums[lane] = vec3f(total.skip, total.bias, 0.0);
+  sums[own] = vec4f(dSkip, dBias, 0.0, 0.0);
   workgroupBarrier();
   if (s == 0u && mine) {
-    var all = vec3f(0.0);
+    var all = vec4f(0.0);
     for (var l = 0u; l < ${lanes}u; l++) { all += sums[l * ${channels}u + c]; }
     ${work.at("sumsD", "row * dInner + d")} = all.x;
     ${work.at("sumsBias", "row * dInner + d")} = all.y;
@@ -241,28 +257,28 @@ function finishCells(call: KernelCall, tile: Tile, split: boolean): string {
   const has = (name: string) => call.has(name);
   const put = (how: string, name: string, value: string) =>
     `if (${how} == 1u) { ${name}[at] = ${value}; } else if (${how} == 2u) { ${name}[at] += ${value}; }`;
-  return /* wgsl */ `
-fn finishCells(before: Total, row: u32, from_: u32, count: u32, d: u32, c: u32, s: u32, mine: bool, skip: f32) -> Total {
-  var total = before;
-  for (var i = s; i < ${tile.steps}u; i += ${lanes}u) {
-    let t = from_ + i;
-    if (t >= count || !mine) { break; }
-    let at = (row + t) * dInner + d;
-    let cell = cells[t * ${channels}u + c];
-    let pull = pulls[t * ${channels}u + c];
-    let factor = factors[t * ${channels}u + c];
-    var sum = vec3f(0.0);
-    for (var l = 0u; l < ${lanes}u; l++) { sum += sums[i * ${size}u + l * ${channels}u + c]; }
-    let dStep = fma(cell.y, sum.y, sum.z) * factor.x;
-    let y = fma(skip, cell.y, sum.x);
-    ${put("putU", "d_u", "fma(skip, pull, cell.x * sum.y)")}
-    ${put("putDelta", "d_delta", "dStep")}
-    ${split ? "gated[at] = y;" : has("z") ? put("putZ", "d_z", "factor.y * y") : ""}
-    total.skip = fma(cell.y, pull, total.skip);
-    total.bias += dStep;
-  }
-  return total;
-}`;
+  const rounds = Math.ceil(tile.steps / lanes);
+  return each(rounds, (k) => {
+    const i = within(`(s + ${k * lanes}u)`, tile.steps, (k + 1) * lanes);
+    const there = (k + 1) * lanes > tile.steps ? `s + ${k * lanes}u < ${tile.steps}u && ` : "";
+    return /* wgsl */ `      if (${there}from_ + s + ${k * lanes}u < count && mine) {
+        let i = ${i};
+        let t = (from_ + i) % ${chunkSteps}u;
+        let at = (b * length + begin + t) * dInner + d;
+        let cell = cells[t * ${channels}u + c];
+        let pull = pulls[t * ${channels}u + c];
+        let factor = factors[t * ${channels}u + c];
+        var sum = vec4f(0.0);
+        for (var l = 0u; l < ${lanes}u; l++) { sum += sums[i * ${size}u + l * ${channels}u + c]; }
+        let dStep = fma(cell.y, sum.y, sum.z) * factor.x;
+        let y = fma(skip, cell.y, sum.x);
+        ${put("putU", "d_u", "fma(skip, pull, cell.x * sum.y)")}
+        ${put("putDelta", "d_delta", "dStep")}
+        ${split ? "gated[at] = y;" : has("z") ? put("putZ", "d_z", "factor.y * y") : ""}
+        dSkip = fma(cell.y, pull, dSkip);
+        dBias += dStep;
+      }`;
+  });
 }
 
 /**
@@ -277,29 +293,24 @@ fn sumOfQuad(v: vec4f, lane: u32) -> f32 {
   return select(pair.x, pair.y, upper) + subgroupShuffleXor(select(pair.y, pair.x, upper), 2u);
 }`;
 
-/** Adds up what the channels give to the rows of B and C. An invocation has one number, and begins where no other does. */
+/** Adds up what the channels give to the rows of B and C. An invocation has one number at a time. */
 function sumRows({ share, steps, quads }: Tile, work: Work): string {
   const { channels, lanes, size, perBlocks } = share;
   const terms = quads ? channels / 4 : channels;
-  const place = `at + (j + i / 4u) % ${terms}u${quads ? " * 4u + k" : ""}`;
-  const component = quads ? "" : "[k]";
-  return /* wgsl */ `
-fn sumRows(row: u32, from_: u32, count: u32, block: u32, lane: u32) {
-  for (var i = lane; i < ${8 * lanes * steps}u; i += ${size}u) {
-    let k = i % 4u;
-    let v = i / 4u % ${lanes}u;
-    let t = i / ${4 * lanes}u % ${steps}u;
-    let n = 4u * v + k;
-    if (from_ + t >= count || n >= dState) { continue; }
-    let ofC = i >= ${4 * lanes * steps}u;
-    let at = t * ${size}u + v * ${channels}u;
-    var sum = 0.0;
-    for (var j = 0u; j < ${terms}u; j++) {
-      let c = ${place};
-      if (ofC) { sum += partsC[c]${component}; } else { sum += partsB[c]${component}; }
-    }
-    let r = ((row + from_ + t) * groups * ${perBlocks}u + block) * 2u + select(0u, 1u, ofC);
-    ${work.at("sumsBC", "r * dState + n")} = sum;
-  }
-}`;
+  const all = 8 * lanes * steps;
+  const rounds = Math.ceil(all / size);
+  const term = quads ? "parts[at + 4u * j + k]" : "parts[at + j][k]";
+  return /* wgsl */ `      for (var r = 0u; r < ${rounds}u; r++) {
+        let i = own + r * ${size}u;
+        let k = i % 4u;
+        let n = i / 4u % ${lanes}u * 4u + k;
+        let t = from_ + i / ${4 * lanes}u % ${steps}u;
+        if (i < ${all}u && t < count && n < dState) {
+          let at = ${within("i / 4u", all / 4, (rounds * size) / 4)} * ${strideOf(share, quads)}u;
+          var sum = 0.0;
+          for (var j = 0u; j < ${terms}u; j++) { sum += ${term}; }
+          let line = ((b * length + begin + t) * groups * ${perBlocks}u + block) * 2u + i / ${4 * lanes * steps}u;
+          ${work.at("sumsBC", "line * dState + n")} = sum;
+        }
+      }`;
 }

@@ -113,12 +113,16 @@ fn stepOf(x: f32) -> f32 {
 
 export const sigmoid1 = scalar(sigmoid);
 
-/** Declares b, span, its steps first … end, and of the invocation: channel c of the workgroup, d of all, lane s; mine: d is there. */
-export function placeText({ channels, perGroup, perBlocks }: Share, spans: Spans): string {
+/**
+ * Declares b, span, its steps first … end, and of the invocation: channel c of the workgroup, d of all, lane s; mine: d is
+ * there. `own` is `lane`, as a remainder, as s is: so Dawn sees that indices of workgroup memory need no check.
+ */
+export function placeText({ channels, lanes, size, perGroup, perBlocks }: Share, spans: Spans): string {
   const { steps } = spans;
   return /* wgsl */ `
-  let c = lane % ${channels}u;
-  let s = lane / ${channels}u;
+  let own = lane % ${size}u;
+  let c = own % ${channels}u;
+  let s = own / ${channels}u % ${lanes}u;
   let block = group % (groups * ${perBlocks}u);
   let row = group / (groups * ${perBlocks}u);
   let ofGroup = block / ${perBlocks}u;
@@ -130,6 +134,11 @@ export function placeText({ channels, perGroup, perBlocks }: Share, spans: Spans
   let span = row % spans;
   let first = ${steps === null ? "0u" : `span * ${steps}u`};
   let end = ${steps === null ? "length" : `min(length, first + ${steps}u)`};`;
+}
+
+/** Index i < `length` in workgroup memory, as a remainder where Dawn only sees that i < `reach`, which may be more. */
+export function within(i: string, length: number, reach: number): string {
+  return reach > length ? `${i} % ${length}u` : i;
 }
 
 /** Four numbers at `at(n)` for n = first …, 0 where n is not a state. */
@@ -151,18 +160,30 @@ export function scatter(padded: boolean, first: string, at: (n: string) => strin
 }
 
 /**
- * Puts rows of B or C from step `begin` on into `rows`, an array of workgroup memory; each is padded to vectors. They are
- * `count`, or `fixed` with zeros behind those.
+ * Puts rows of B or C from step `begin` on into `rows`, an array of workgroup memory for `steps` of them; each is padded to
+ * vectors. There are `count`; where the number is `fixed`, zeros behind those.
  */
-export function loadRows(work: Work, name: string, rows: string, share: Share, fixed?: number): string {
+export function loadRows(
+  work: Work,
+  name: string,
+  rows: string,
+  share: Share,
+  steps: number,
+  fixed: boolean,
+): string {
   const { lanes, vectors, size, padded } = share;
   const width = lanes * vectors;
+  const all = steps * width;
+  const rounds = Math.ceil(all / size);
   const row = fixed ? `min(i / ${width}u, count - 1u)` : `i / ${width}u`;
+  const place = within("i", all, rounds * size);
   const values = gather(padded, `i % ${width}u * 4u`, (n) => work.at(name, `at + ${n}`));
   return /* wgsl */ `
-    for (var i = lane; i < ${fixed ? `${fixed * width}u` : `count * ${width}u`}; i += ${size}u) {
+    for (var r = 0u; r < ${rounds}u; r++) {
+      let i = own + r * ${size}u;
+      if (i >= ${fixed ? `${all}u` : `count * ${width}u`}) { break; }
       let at = ((b * length + begin + ${row}) * groups + ofGroup) * dState;
-      ${rows}[i] = ${fixed ? `select(vec4f(0.0), ${values}, i < count * ${width}u)` : values};
+      ${rows}[${place}] = ${fixed ? `select(vec4f(0.0), ${values}, i < count * ${width}u)` : values};
     }`;
 }
 
@@ -173,10 +194,14 @@ export function cutsText(call: KernelCall, steps: number): string {
 
 export function loadCuts(call: KernelCall, work: Work, { size }: Share, steps: number): string {
   if (!call.has("resets")) return "";
+  const rounds = Math.ceil(steps / size);
   const at = "b * length + begin + min(i, count - 1u)";
   const reset = work.has("resets") ? `${work.at("resets", at)} != 0.0` : `resets[${at}] != 0`;
   return /* wgsl */ `
-    for (var i = lane; i < ${steps}u; i += ${size}u) { cuts[i] = select(0u, 1u, i < count && ${reset}); }`;
+    for (var r = 0u; r < ${rounds}u; r++) {
+      let i = own + r * ${size}u;
+      if (i < ${steps}u) { cuts[${within("i", steps, rounds * size)}] = select(0u, 1u, i < count && ${reset}); }
+    }`;
 }
 
 /** Whether step t of those begins a document. */
