@@ -18,7 +18,6 @@ import {
   gather,
   isCut,
   loadCuts,
-  loadRows,
   packable,
   placeText,
   scatter,
@@ -102,11 +101,12 @@ export const selectiveScanBackward: Kernel = (call, gpu) => {
 
 function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split: boolean): Pass {
   const { share } = tile;
-  const phases = chunkSteps / tile.steps;
   const { channels, lanes, size, padded, ragged } = share;
+  const phases = chunkSteps / tile.steps;
+  const rows = chunkSteps * lanes;
+  const rounds = Math.ceil(rows / size);
   const { batch, length, dInner, dState, groups } = call.sizes;
   const has = (name: string) => call.has(name);
-  const eachStep = (line: (t: number) => string) => each(chunkSteps, line);
   const gated = has("z") && !split;
   const names = ["u", "delta", "A", "B", "C", "D", "deltaBias", "resets", "chunks"];
   if (!split) names.push("z", "d_y");
@@ -130,11 +130,32 @@ function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split:
     return tile.quads ? `sumOfQuad(${own}, lane)` : own;
   };
   const partType = tile.quads ? "f32" : "vec4f";
-  // What y before the gate is pulled by, and what the gradient of z is of that y.
-  const gate = !has("d_y") ? "let dy = 0.0;" : `let dy = ${split ? "gated" : "d_y"}[at];`;
-  const pull = gated ? "dy * z[at] * p" : "dy";
-  const factor = gated ? "dy * p * (1.0 + z[at] * sigmoid(-z[at]))" : "0.0";
   const slope = call.sizes.softplus ? "sigmoid(x)" : "1.0";
+  const eachCell = (line: (k: number) => string) => each(Math.ceil(chunkSteps / lanes), line);
+  const eachRow = (line: (r: number, name: string) => string) =>
+    tile.rows ? each(rounds, (r) => line(r, "B") + line(r, "C")) : "";
+  // What comes from slow memory for 16 steps is on its way to registers while the last steps of those before are walked.
+  const fetch = (begin: string) => `{
+      let begin = ${begin};
+      let kept = (b * ((length + ${chunkSteps - 1}u) / ${chunkSteps}u) + begin / ${chunkSteps}u) * dState;
+${eachCell(
+  (k) => `      {
+        let at = (b * length + min(begin + s + ${k * lanes}u, end - 1u)) * dInner + d;
+        u${k} = u[at];
+        delta${k} = delta[at];
+        ${gated ? `z${k} = z[at];` : ""}
+        ${has("d_y") ? `dy${k} = ${split ? "gated" : "d_y"}[at];` : ""}
+      }`,
+)}
+${eachRow(
+  (r, name) => `      {
+        let at = ((b * length + min(begin + i${r} / ${lanes}u, end - 1u)) * groups + ofGroup) * dState;
+        ${name}${r} = ${gather(padded, `i${r} % ${lanes}u * 4u`, (m) => work.at(name, `at + ${m}`))};
+      }
+`,
+)}
+      h = ${gather(padded, "n", (m) => `chunks[(kept + ${m}) * dInner + d]`)};
+    }`;
 
   // Nothing is put into workgroup memory before the last of these steps, so that nothing read there need wait for it.
   const walkBack = (t: number) => /* wgsl */ `    var toB${t}: ${partType};
@@ -146,12 +167,11 @@ function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split:
       let B = ${row("B", t)};
       let C = ${row("C", t)};
       let input = cell.x * cell.y;
-      let decay = exp2(rate * cell.x);
-      let carried = decay * before${t};
-      let h = fma(B, vec4f(input), carried);
+      let decay = ${t === chunkSteps - 1 ? `decay${t}` : "exp2(rate * cell.x)"};
+      let h = fma(B, vec4f(input), carried${t});
       g = fma(C, vec4f(pull), g);
       ${padded ? "g = select(g, vec4f(0.0), beyond);" : ""}
-      let slope = g * carried;
+      let slope = g * carried${t};
       dRate = fma(slope, vec4f(cell.x), dRate);
       toB${t} = ${part("g * input")};
       toC${t} = ${part("h * pull")};
@@ -200,32 +220,50 @@ fn run(group: u32, lane: u32${tile.quads ? ", subgroupLane: u32, subgroupSize: u
   var dRate = vec4f(0.0);
   var dSkip = 0.0;
   var dBias = 0.0;
-  for (var i = (end - first + ${chunkSteps - 1}u) / ${chunkSteps}u; i > 0u; i--) {
+  var h: vec4f;
+${eachCell((k) => `  var u${k}: f32; var delta${k}: f32; var z${k}: f32; var dy${k} = 0.0;`)}
+${tile.rows ? each(rounds, (r) => `  let i${r} = own + ${r * size}u; var B${r}: vec4f; var C${r}: vec4f;`) : ""}
+  let tiles = (end - first + ${chunkSteps - 1}u) / ${chunkSteps}u;
+  ${fetch(`first + ${chunkSteps}u * (tiles - 1u)`)}
+  for (var i = tiles; i > 0u; i--) {
     let begin = first + ${chunkSteps}u * (i - 1u);
     let count = min(${chunkSteps}u, end - begin);
-    let kept = (b * ((length + ${chunkSteps - 1}u) / ${chunkSteps}u) + begin / ${chunkSteps}u) * dState;
-    var h = ${gather(padded, "n", (m) => `chunks[(kept + ${m}) * dInner + d]`)};
-${each(Math.ceil(chunkSteps / lanes), (k) => {
+${eachCell((k) => {
   const t = `(s + ${k * lanes}u)`;
   const cell = `${within(t, chunkSteps, (k + 1) * lanes)} * ${channels}u + c`;
-  const load = `let at = (b * length + begin + min(${t}, count - 1u)) * dInner + d;
+  // What y before the gate is pulled by, and what the gradient of z is of that y.
+  const pull = gated ? `dy${k} * z${k} * p` : `dy${k}`;
+  const factor = gated ? `dy${k} * p * (1.0 + z${k} * sigmoid(-z${k}))` : "0.0";
+  return `    ${(k + 1) * lanes > chunkSteps ? `if (${t} < ${chunkSteps}u) ` : ""}{
       let inside = ${t} < count;
-      let x = delta[at] + bias;
-      ${gate}
-      ${gated ? "let p = sigmoid(z[at]);" : ""}
-      cells[${cell}] = select(vec2f(0.0), vec2f(stepOf(x), u[at]), inside);
+      let x = delta${k} + bias;
+      ${gated ? `let p = sigmoid(z${k});` : ""}
+      cells[${cell}] = select(vec2f(0.0), vec2f(stepOf(x), u${k}), inside);
       pulls[${cell}] = select(0.0, ${pull}, inside);
-      factors[${cell}] = vec2f(${slope}, ${factor});`;
-  return `    ${(k + 1) * lanes > chunkSteps ? `if (${t} < ${chunkSteps}u) ` : ""}{ ${load} }`;
-})}${tile.rows ? each(2, (i) => loadRows(work, "BC"[i], `rows${"BC"[i]}`, share, chunkSteps, true)) : ""}${loadCuts(call, work, share, chunkSteps)}
+      factors[${cell}] = vec2f(${slope}, ${factor});
+    }`;
+})}
+${eachRow((r, name) => {
+  const put = `rows${name}[${within(`i${r}`, rows, (r + 1) * size)}] = select(vec4f(0.0), ${name}${r}, i${r} < count * ${lanes}u);`;
+  return `    ${(r + 1) * size > rows ? `if (i${r} < ${rows}u) { ${put} }` : put}\n`;
+})}${loadCuts(call, work, share, chunkSteps)}
     workgroupBarrier();
-${eachStep(
-  (t) => `    let before${t} = ${has("resets") ? `select(h, vec4f(0.0), ${isCut(call, `${t}u`)})` : "h"};
-${t < chunkSteps - 1 ? `    { let cell = cells[${t * channels}u + c]; h = fma(exp2(rate * cell.x), before${t}, ${row("B", t)} * (cell.x * cell.y)); }` : ""}`,
+${each(
+  chunkSteps,
+  (t) => `    let cell${t} = cells[${t * channels}u + c];
+    let decay${t} = exp2(rate * cell${t}.x);
+    let carried${t} = decay${t} * ${has("resets") ? `select(h, vec4f(0.0), ${isCut(call, `${t}u`)})` : "h"};
+    ${t < chunkSteps - 1 ? `h = fma(${row("B", t)}, vec4f(cell${t}.x * cell${t}.y), carried${t});` : ""}`,
 )}
     for (var j = 0u; j < ${phases}u; j++) {
       switch (j) {
-${each(phases, (j) => `case ${j}u: {\n${walked((phases - 1 - j) * tile.steps)}\n}`)}
+${each(
+  phases,
+  (j) => `case ${j}u: {
+${j === phases - 1 ? `    if (i > 1u) ${fetch(`begin - ${chunkSteps}u`)}` : ""}
+${walked((phases - 1 - j) * tile.steps)}
+}`,
+)}
         default: {}
       }
       workgroupBarrier();

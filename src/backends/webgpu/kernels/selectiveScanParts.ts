@@ -160,30 +160,20 @@ export function scatter(padded: boolean, first: string, at: (n: string) => strin
 }
 
 /**
- * Puts rows of B or C from step `begin` on into `rows`, an array of workgroup memory for `steps` of them; each is padded to
- * vectors. There are `count`; where the number is `fixed`, zeros behind those.
+ * Puts `count` rows of B or C from step `begin` on into `rows`, an array of workgroup memory for `steps` of them; each is
+ * padded to vectors.
  */
-export function loadRows(
-  work: Work,
-  name: string,
-  rows: string,
-  share: Share,
-  steps: number,
-  fixed: boolean,
-): string {
+export function loadRows(work: Work, name: string, rows: string, share: Share, steps: number): string {
   const { lanes, vectors, size, padded } = share;
   const width = lanes * vectors;
-  const all = steps * width;
-  const rounds = Math.ceil(all / size);
-  const row = fixed ? `min(i / ${width}u, count - 1u)` : `i / ${width}u`;
-  const place = within("i", all, rounds * size);
-  const values = gather(padded, `i % ${width}u * 4u`, (n) => work.at(name, `at + ${n}`));
+  const rounds = Math.ceil((steps * width) / size);
   return /* wgsl */ `
     for (var r = 0u; r < ${rounds}u; r++) {
       let i = own + r * ${size}u;
-      if (i >= ${fixed ? `${all}u` : `count * ${width}u`}) { break; }
-      let at = ((b * length + begin + ${row}) * groups + ofGroup) * dState;
-      ${rows}[${place}] = ${fixed ? `select(vec4f(0.0), ${values}, i < count * ${width}u)` : values};
+      if (i < count * ${width}u) {
+        let at = ((b * length + begin + i / ${width}u) * groups + ofGroup) * dState;
+        ${rows}[${within("i", steps * width, rounds * size)}] = ${gather(padded, `i % ${width}u * 4u`, (n) => work.at(name, `at + ${n}`))};
+      }
     }`;
 }
 

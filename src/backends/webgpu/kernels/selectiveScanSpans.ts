@@ -92,7 +92,7 @@ ${eachCell(
       let step = stepOf(delta[at] + bias);
       cells[(s + ${k * lanes}u) * ${channels}u + c] = vec2f(step, ${input});
     }`,
-)}${loadRows(work, back ? "C" : "B", "rows", share, steps, false)}${loadCuts(call, work, share, steps)}
+)}${loadRows(work, back ? "C" : "B", "rows", share, steps)}${loadCuts(call, work, share, steps)}
     workgroupBarrier();
     for (var j = 0u; j < count; j++) {
       let t = ${back ? "count - 1u - j" : "j"};
