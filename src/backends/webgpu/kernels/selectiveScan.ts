@@ -27,6 +27,7 @@ import {
   spansOf,
   stepFunction,
   tileSteps,
+  within,
 } from "./selectiveScanParts.ts";
 import { addStates, carryPass, reducePass } from "./selectiveScanSpans.ts";
 import { Work } from "./work.ts";
@@ -134,7 +135,7 @@ ${eachCell(
 )}
 ${each(
   rows,
-  (r) => `  let i${r} = lane + ${r * size}u;
+  (r) => `  let i${r} = own + ${r * size}u;
   var B${r}: vec4f;
   var C${r}: vec4f;`,
 )}
@@ -152,8 +153,9 @@ ${eachVector((j) => `      ${scatter(padded, n(j), (m) => `chunks[(at * dState +
 ${each(
   rows,
   (r) => `    if (i${r} < ${steps * width}u) {
-      rowsB[i${r}] = select(vec4f(0.0), B${r}, i${r} < count * ${width}u);
-      rowsC[i${r}] = select(vec4f(0.0), C${r}, i${r} < count * ${width}u);
+      let at = ${within(`i${r}`, steps * width, (r + 1) * size)};
+      rowsB[at] = select(vec4f(0.0), B${r}, i${r} < count * ${width}u);
+      rowsC[at] = select(vec4f(0.0), C${r}, i${r} < count * ${width}u);
     }`,
 )}
 ${eachCell(
@@ -161,38 +163,40 @@ ${eachCell(
     ${has("z") ? `let gate${k} = z${k};` : ""}
     ${(k + 1) * lanes > steps ? `if (t${k} < ${steps}u) ` : ""}{
       let step = stepOf(delta${k} + bias);
-      cells[t${k} * ${channels}u + c] = select(vec2f(0.0), vec2f(step, step * u${k}), t${k} < count);
+      cells[${within(`t${k}`, steps, (k + 1) * lanes)} * ${channels}u + c] = select(vec2f(0.0), vec2f(step, step * u${k}), t${k} < count);
     }`,
 )}${loadCuts(call, work, share, steps)}
     workgroupBarrier();
     if (begin + ${steps}u < end) {
       ${fetch(`begin + ${steps}u`)}
     }
-    for (var first = 0u; first < count; first += ${unrolled}u) {
+    for (var some = 0u; some < ${steps / unrolled}u; some++) {
+      if (some * ${unrolled}u >= count) { break; }
+${each(unrolled, (q) => `      var sum${q} = 0.0;`)}
 ${each(
   unrolled,
   (q) => `      {
-        let t = first + ${q}u;
+        let t = some * ${unrolled}u + ${q}u;
         let cell = cells[t * ${channels}u + c];
         let at = t * ${width}u + s * ${vectors}u;
         let reset = ${isCut(call, "t")};
-        var sum = 0.0;
 ${eachVector(
   (
     j,
   ) => `        h${j} = fma(exp2(rate${j} * cell.x), select(h${j}, vec4f(0.0), reset), rowsB[at + ${j}u] * cell.y);
         ${clear(j)}
-        sum += dot(h${j}, rowsC[at + ${j}u]);`,
+        sum${q} ${j === 0 ? "" : "+"}= dot(h${j}, rowsC[at + ${j}u]);`,
 )}
-        sums[t * ${size}u + lane] = sum;
       }`,
 )}
+${each(unrolled, (q) => `      sums[(some * ${unrolled}u + ${q}u) * ${size}u + own] = sum${q};`)}
     }
     workgroupBarrier();
 ${eachCell(
   (k) => `    if (t${k} < count && mine) {
       var sum = skip * v${k};
-      for (var i = t${k} * ${size}u + c; i < (t${k} + 1u) * ${size}u; i += ${channels}u) { sum += sums[i]; }
+      let at = ${within(`t${k}`, steps, (k + 1) * lanes)} * ${size}u + c;
+      for (var l = 0u; l < ${lanes}u; l++) { sum += sums[at + l * ${channels}u]; }
       y[(b * length + begin + t${k}) * dInner + d] = ${has("z") ? `sum * gate${k} * sigmoid(gate${k})` : "sum"};
     }`,
 )}

@@ -21,6 +21,7 @@ import {
   spanExtent,
   stepFunction,
   tileSteps,
+  within,
 } from "./selectiveScanParts.ts";
 import { extent, type Work } from "./work.ts";
 
@@ -90,12 +91,13 @@ ${eachCell(
   (k) => `    if (s + ${k * lanes}u < count) {
       let at = (b * length + begin + s + ${k * lanes}u) * dInner + d;
       let step = stepOf(delta[at] + bias);
-      cells[(s + ${k * lanes}u) * ${channels}u + c] = vec2f(step, ${input});
+      cells[${within(`(s + ${k * lanes}u)`, steps, (k + 1) * lanes)} * ${channels}u + c] = vec2f(step, ${input});
     }`,
 )}${loadRows(work, back ? "C" : "B", "rows", share, steps)}${loadCuts(call, work, share, steps)}
     workgroupBarrier();
-    for (var j = 0u; j < count; j++) {
-      let t = ${back ? "count - 1u - j" : "j"};
+    for (var j = 0u; j < ${steps}u; j++) {
+      let t = ${back ? `${steps - 1}u - j` : "j"};
+      if (t >= count) { ${back ? "continue" : "break"}; }
       let cell = cells[t * ${channels}u + c];
       let reset = ${isCut(call, "t")};
       drift += cell.x;
