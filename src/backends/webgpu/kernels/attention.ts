@@ -10,6 +10,7 @@ import { attentionChunks, mostQueries } from "./attentionChunks.ts";
 import {
   addColumns,
   declareSums,
+  fetch,
   four,
   logOfSum,
   placeInTile,
@@ -44,6 +45,12 @@ export interface Forward {
 
 function tiled({ sizes, positioned, logSum }: Forward): Pass {
   const { batch, length, keys, heads, headDim } = sizes;
+  const scores = (key: string) => ({
+    row: (i: string, at: string) => `load_q(b, head, first + ${i}, ${at})`,
+    column: (i: string, at: string) => `load_k(b, kvHead, ${key} + ${i}, ${at})`,
+  });
+  const hide = (hidden: string) =>
+    `if (!whole) { ${four((i) => `s[${i}] = select(s[${i}], ${hidden}, own >= vec4i(min(seen[${i}], i32(keys))));`)} }`;
   return {
     reads: [...["q", "k", "v"].map((name) => view(name, headDim)), ...(positioned ? ["position"] : [])],
     writes: [view("y", headDim), ...(logSum ? ["logSum"] : [])],
@@ -68,21 +75,19 @@ fn run(group: u32, lane: u32) {
   var most = vec4f(${lowest});
   var sum = vec4f();
   ${declareSums("y", headDim)}
+  ${fetch(scores("0u"))}
   for (var key = 0u; i32(key) < end; key += 32u) {
     let whole = i32(key) + 32 <= min(start + i32(first) + 1, i32(keys));
-    ${products(
-      "s",
-      (i, at) => `load_q(b, head, first + ${i}, ${at})`,
-      (i, at) => `load_k(b, kvHead, key + ${i}, ${at})`,
-    )}
+    ${products("s", headDim, scores("key"), scores("key + 32u"))}
     let own = vec4i(i32(key + 4u * tx)) + vec4i(0, 1, 2, 3);
+    s *= scale;
+    ${hide(`vec4f(${lowest})`)}
     var peaks = vec4f();
     ${four(
       (i) => `{
-          let x = select(s[${i}] * scale, vec4f(${lowest}), own >= vec4i(min(seen[${i}], i32(keys))));
+          let x = s[${i}];
           let two = select(x.xy, x.zw, x.zw > x.xy);
           peaks[${i}] = select(two.x, two.y, two.y > two.x);
-          s[${i}] = x;
         }`,
     )}
     shared_[tx][ty] = peaks;
@@ -91,15 +96,16 @@ fn run(group: u32, lane: u32) {
     for (var t = 0u; t < 8u; t++) { let peak = shared_[t][ty]; next = select(next, peak, peak > next); }
     let shrink = exp(most - next);
     most = next;
-    ${four((i) => `s[${i}] = select(shareOf(s[${i}] - most[${i}]), vec4f(), own >= vec4i(min(seen[${i}], i32(keys))));`)}
+    ${four((i) => `s[${i}] = shareOf(s[${i}] - most[${i}]);`)}
+    ${hide("vec4f()")}
     sum = sum * shrink + vec4f(1.0) * s;
     ${putWeights("s")}
     ${sums(headDim, (chunk, i) => `y${chunk}${i} *= shrink[${i}];`)}
     let count = u32(min(32, end - i32(key)));
     ${addColumns(
       "y",
+      { loaded: "v", kind: "key", start: "start_v(b, kvHead, key)" },
       headDim,
-      (i, at) => `load_v(b, kvHead, key + ${i}, ${at})`,
       (i, c) => `i32(key + ${c}) >= seen[${i}]`,
     )}
   }

@@ -3,6 +3,7 @@ import type { Kernel, Pass } from "../kernel.ts";
 import {
   addColumns,
   declareSums,
+  fetch,
   four,
   placeInTile,
   products,
@@ -75,6 +76,10 @@ function loaders(headDim: number): string {
 
 function ofQueries(sizes: Readonly<Record<string, number>>, positioned: boolean, adds: boolean): Pass {
   const { batch, length, keys, heads, headDim } = sizes;
+  const source = (row: string, column: string, key: string) => ({
+    row: (i: string, at: string) => `load_${row}(b, head, first + ${i}, ${at})`,
+    column: (i: string, at: string) => `load_${column}(b, kvHead, ${key} + ${i}, ${at})`,
+  });
   return {
     reads: inputs(headDim, positioned),
     writes: [view("d_q", headDim)],
@@ -95,18 +100,11 @@ fn run(group: u32, lane: u32) {
   let end = min(i32(keys), start + i32(min(first + ${rowsOfTile}u, length)));
   ${four((i) => `let l${i} = statistics[(b * length + min(row + ${i}u, length - 1u)) * heads + head];`)}
   ${declareSums("g", headDim)}
+  ${fetch(source("q", "k", "0u"))}
   for (var key = 0u; i32(key) < end; key += 32u) {
     let whole = i32(key) + 32 <= min(start + i32(first) + 1, i32(keys));
-    ${products(
-      "s",
-      (i, at) => `load_q(b, head, first + ${i}, ${at})`,
-      (i, at) => `load_k(b, kvHead, key + ${i}, ${at})`,
-    )}
-    ${products(
-      "t",
-      (i, at) => `load_d_y(b, head, first + ${i}, ${at})`,
-      (i, at) => `load_v(b, kvHead, key + ${i}, ${at})`,
-    )}
+    ${products("s", headDim, source("q", "k", "key"), source("d_y", "v", "key"))}
+    ${products("t", headDim, source("d_y", "v", "key"), source("q", "k", "key + 32u"))}
     let own = vec4i(i32(key + 4u * tx)) + vec4i(0, 1, 2, 3);
     ${four(
       (i) =>
@@ -116,8 +114,8 @@ fn run(group: u32, lane: u32) {
     let count = u32(min(32, end - i32(key)));
     ${addColumns(
       "g",
+      { loaded: "k", kind: "key", start: "start_k(b, kvHead, key)" },
       headDim,
-      (i, at) => `load_k(b, kvHead, key + ${i}, ${at})`,
       (i, c) => `i32(key + ${c}) >= seen[${i}]`,
     )}
   }
@@ -139,6 +137,15 @@ function ofKeys(
 ): Pass {
   const { batch, length, keys, heads, kvHeads, headDim } = sizes;
   const names = (["d_k", "d_v"] as const).filter((name) => wants[name]);
+  const source = (row: string, column: string, query: string) => ({
+    row: (i: string, at: string) => `load_${row}(b, kvHead, first + ${i}, ${at})`,
+    column: (i: string, at: string) => `load_${column}(b, head, ${query} + ${i}, ${at})`,
+  });
+  const columns = (loaded: string) => ({
+    loaded,
+    kind: "query" as const,
+    start: `start_${loaded}(b, head, query)`,
+  });
   const hidden = (i: number, c: string) => `i32(query + ${c}) < needed[${i}]`;
   const masked = (i: number, value: string) =>
     `select(${value}, vec4f(), (own < vec4i(needed[${i}])) | (own >= vec4i(i32(length))))`;
@@ -161,38 +168,23 @@ fn run(group: u32, lane: u32) {
   let needed = vec4i(i32(row) - start) + vec4i(0, 1, 2, 3); // the first query that sees the key
   ${names.map((name) => declareSums(name, headDim)).join("\n")}
   for (var head = kvHead * ${heads / kvHeads}u; head < (kvHead + 1u) * ${heads / kvHeads}u; head++) {
-    for (var query = u32(max(0, i32(first) - start)) / 32u * 32u; query < length; query += 32u) {
-      let whole = i32(query) >= i32(first) + ${rowsOfTile - 1} - start;
+    let firstQuery = u32(max(0, i32(first) - start)) / 32u * 32u;
+    ${fetch(source("k", "q", "firstQuery"))}
+    for (var query = firstQuery; query < length; query += 32u) {
+      let whole = i32(query) >= i32(first) + ${rowsOfTile - 1} - start && query + 32u <= length;
       let count = min(32u, length - query);
-      ${products(
-        "s",
-        (i, at) => `load_k(b, kvHead, first + ${i}, ${at})`,
-        (i, at) => `load_q(b, head, query + ${i}, ${at})`,
-      )}
-      ${
-        wants.d_k
-          ? products(
-              "t",
-              (i, at) => `load_v(b, kvHead, first + ${i}, ${at})`,
-              (i, at) => `load_d_y(b, head, query + ${i}, ${at})`,
-            )
-          : ""
-      }
+      ${products("s", headDim, source("k", "q", "query"), wants.d_k ? source("v", "d_y", "query") : source("k", "q", "query + 32u"))}
+      ${wants.d_k ? products("t", headDim, source("v", "d_y", "query"), source("k", "q", "query + 32u")) : ""}
       let own = vec4i(i32(query + 4u * tx)) + vec4i(0, 1, 2, 3);
       ${four((c) => `let l${c} = statistics[(b * length + min(query + 4u * tx + ${c}u, length - 1u)) * heads + head];`)}
       let l = vec4f(l0.x, l1.x, l2.x, l3.x);
       ${four((i) => `s[${i}] = ${masked(i, `shareOf(s[${i}] * scale - l)`)};`)}
-      ${
-        wants.d_v
-          ? putWeights("s") +
-            addColumns("d_v", headDim, (i, at) => `load_d_y(b, head, query + ${i}, ${at})`, hidden)
-          : ""
-      }
+      ${wants.d_v ? putWeights("s") + addColumns("d_v", columns("d_y"), headDim, hidden) : ""}
       ${
         wants.d_k
           ? `let shift = vec4f(l0.y, l1.y, l2.y, l3.y);
       ${four((i) => `t[${i}] = ${masked(i, `s[${i}] * (t[${i}] - shift)`)};`)}
-      ${putWeights("t")}${addColumns("d_k", headDim, (i, at) => `load_q(b, head, query + ${i}, ${at})`, hidden)}`
+      ${putWeights("t")}${addColumns("d_k", columns("q"), headDim, hidden)}`
           : ""
       }
     }
