@@ -54,7 +54,9 @@ fn run(group: u32, lane: u32) {
     return;
   }
   let count = min(${chunk}u, u32(end) - first);
-  let member = lane % 8u;
+  let own = lane % ${size}u; // remainders and quotients, by which Dawn sees that indices need no check
+  let ofKey = own % ${chunk}u;
+  let member = own % 8u;
   var products = vec4f();
   for (var at = 4u * member; at < headDim; at += 32u) {
     let u = load_q(b, head, i, at);
@@ -63,42 +65,35 @@ fn run(group: u32, lane: u32) {
       if (key < count) { products[j] += dot(u, load_k(b, kvHead, first + key, at)); }
     }
   }
-  for (var j = 0u; j < 4u; j++) { parts[lane / 8u + 32u * j][member] = products[j]; }
+  for (var j = 0u; j < 4u; j++) { parts[own / 8u + 32u * j][member] = products[j]; }
   workgroupBarrier();
   var score = ${lowest};
   if (lane < count) {
     score = 0.0;
-    for (var t = 0u; t < 8u; t++) { score += parts[lane][t]; }
+    for (var t = 0u; t < 8u; t++) { score += parts[ofKey][t]; }
     score *= scale;
   }
-  if (lane < ${chunk}u) { tree[lane] = score; }
-  for (var half = ${chunk / 2}u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (lane < half && tree[lane + half] > tree[lane]) { tree[lane] = tree[lane + half]; }
-  }
+  if (lane < ${chunk}u) { tree[ofKey] = score; }
+  ${halves(chunk, (half) => `let x = tree[own % ${half}u + ${half}u]; if (x > tree[own % ${half}u]) { tree[own % ${half}u] = x; }`)}
   workgroupBarrier();
   let most = tree[0];
   workgroupBarrier();
   let share = select(0.0, shareOf(vec4f(score - most)).x, lane < count);
-  if (lane < ${chunk}u) { shares[lane] = share; tree[lane] = share; }
-  for (var half = ${chunk / 2}u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (lane < half) { tree[lane] += tree[lane + half]; }
-  }
+  if (lane < ${chunk}u) { shares[ofKey] = share; tree[ofKey] = share; }
+  ${halves(chunk, (half) => `tree[own % ${half}u] += tree[own % ${half}u + ${half}u];`)}
   workgroupBarrier();
   if (lane == 0u) { totals[group] = vec2f(most, tree[0]); }
   for (var round = 0u; round < ${Math.ceil(vectors / width)}u; round++) {
     let v = round * ${width}u + lane % ${width}u;
     var sum = vec4f();
-    for (var key = lane / ${width}u; key < count; key += ${slices}u) {
-      sum = fma(vec4f(shares[key]), load_v(b, kvHead, first + key, 4u * v), sum);
+    for (var turn = 0u; turn < ${Math.ceil(chunk / slices)}u; turn++) {
+      let key = turn * ${slices}u + own / ${width}u;
+      if (key >= count) { break; }
+      sum = fma(vec4f(shares[key % ${chunk}u]), load_v(b, kvHead, first + key, 4u * v), sum);
     }
-    sums[lane] = sum;
-    for (var half = ${slices >> 1}u; half > 0u; half >>= 1u) {
-      workgroupBarrier();
-      if (lane / ${width}u < half) { sums[lane] += sums[lane + half * ${width}u]; }
-    }
-    if (lane < ${width}u && v < ${vectors}u) { means[group * ${vectors}u + v] = sums[lane]; }
+    sums[own] = sum;
+    ${halves(size, (half) => `sums[own % ${half}u] += sums[own % ${half}u + ${half}u];`, width)}
+    if (lane < ${width}u && v < ${vectors}u) { means[group * ${vectors}u + v] = sums[own]; }
     workgroupBarrier();
   }
 }`,
@@ -134,4 +129,13 @@ fn run(query: u32, lane: u32) {
       },
     ],
   };
+}
+
+/** A tree over `count` numbers, down to `least`: what the lanes below each half do to their number and that one half further. */
+function halves(count: number, text: (half: number) => string, least = 1): string {
+  const steps: string[] = [];
+  for (let half = count / 2; half >= least; half /= 2) {
+    steps.push(`workgroupBarrier();\n  if (lane < ${half}u) { ${text(half)} }`);
+  }
+  return steps.join("\n  ");
 }
