@@ -6,8 +6,14 @@
  * batch · dInner does not fill the GPU, the adjoint is first carried over spans (selectiveScanSpans.ts).
  *
  * Traffic: 7 + dState / 16 floats for each step and channel, and dState / 8 for the sums; 6 more where the device binds
- * but 8 buffers, so that the gate has passes of its own. Two exponentials a state. Large states share few channels, and
- * write much for B and C.
+ * but 8 buffers, so that the gate has passes of its own. Large states share few channels, and write much for B and C.
+ *
+ * An invocation does for its four states, for each step: on the way there 4 exponentials, 9 multiplications, 4 fused
+ * multiply-adds, and reads a cell and a vector of B; on the way back the same exponentials, but in the last of 16 steps (all
+ * would take 64 registers more), 24 multiplications, 21 fused multiply-adds, and 6 exchanges and additions with neighbours
+ * where those are subgroups; it reads a cell, what pulls it, a vector of B and one of C, and writes a vector and two numbers
+ * (without subgroups three vectors). Of the sums it reads, for each step, a vector and, with 32 channels, two numbers
+ * (without subgroups eight), and writes to slow memory what is asked for.
  */
 import { DeviceError } from "../../../tensor/errors.ts";
 import type { Gpu, Kernel, KernelCall, Pass } from "../kernel.ts";
@@ -39,7 +45,10 @@ interface Tile {
   readonly share: Share;
   readonly rows: boolean;
   readonly steps: number;
-  /** Whether what goes to B and C is first added up over four neighbours, without workgroup memory. */
+  /**
+   * Whether what goes to B and C is first added up over four neighbours, without workgroup memory. Each has its four states
+   * in another order then, n ^ turn, and the rows lie there in all four: so the sum needs no choice of what to exchange.
+   */
   readonly quads: boolean;
 }
 
@@ -54,8 +63,8 @@ function tileOf(call: KernelCall, gpu: Gpu): Tile {
   for (let invocations = Math.min(256, gpu.invocations); invocations >= 1; invocations /= 2) {
     const share = shareOf(call, 1, invocations);
     if (share.vectors > 1) break;
-    const fixed = chunkSteps * (20 * share.channels + (rows ? 32 * share.lanes : 0));
     const quads = gpu.subgroups !== null && gpu.subgroups.least >= 4 && share.channels >= 4;
+    const fixed = chunkSteps * (20 * share.channels + (rows ? 32 * share.lanes * (quads ? 4 : 1) : 0));
     const perStep = 16 * share.size + (quads ? 8 : 32) * share.lanes * strideOf(share, quads);
     const steps = [4, 2, 1].find((count) => fixed + count * perStep <= most);
     if (steps && (steps > 1 || share.channels <= 8)) return { share, rows, steps, quads };
@@ -103,7 +112,8 @@ function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split:
   const { share } = tile;
   const { channels, lanes, size, padded, ragged } = share;
   const phases = chunkSteps / tile.steps;
-  const rows = chunkSteps * lanes;
+  const copies = tile.quads ? 4 : 1;
+  const rows = chunkSteps * lanes * copies;
   const rounds = Math.ceil(rows / size);
   const { batch, length, dInner, dState, groups } = call.sizes;
   const has = (name: string) => call.has(name);
@@ -119,15 +129,17 @@ function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split:
   // How a gradient is put into its buffer: not at all, over what is there, or added to it; numbers, for one pipeline.
   const put = (name: string) => (has(name) ? (call.adds(name) ? 2 : 1) : 0);
   const enters = spans.steps !== null || has("d_next_state");
+  const states = (at: (m: string) => string) => gather(padded, "n", at, tile.quads);
+  const toStates = (at: (m: string) => string, value: string) => scatter(padded, "n", at, value, tile.quads);
   const row = (name: string, t: number) =>
     tile.rows
-      ? `rows${name}[${t * lanes}u + s]`
-      : gather(padded, "n", (m) =>
+      ? `rows${name}[${t * lanes * copies}u + ${tile.quads ? "4u * s + turn" : "s"}]`
+      : states((m) =>
           work.at(name, `((b * length + begin + min(${t}u, count - 1u)) * groups + ofGroup) * dState + ${m}`),
         );
   const part = (value: string) => {
     const own = ragged ? `select(vec4f(0.0), ${value}, mine)` : value;
-    return tile.quads ? `sumOfQuad(${own}, lane)` : own;
+    return tile.quads ? `sumOfQuad(${own})` : own;
   };
   const partType = tile.quads ? "f32" : "vec4f";
   const slope = call.sizes.softplus ? "sigmoid(x)" : "1.0";
@@ -149,12 +161,12 @@ ${eachCell(
 )}
 ${eachRow(
   (r, name) => `      {
-        let at = ((b * length + min(begin + i${r} / ${lanes}u, end - 1u)) * groups + ofGroup) * dState;
-        ${name}${r} = ${gather(padded, `i${r} % ${lanes}u * 4u`, (m) => work.at(name, `at + ${m}`))};
+        let at = ((b * length + min(begin + i${r} / ${lanes * copies}u, end - 1u)) * groups + ofGroup) * dState;
+        ${name}${r} = ${gather(padded, `i${r} / ${copies}u % ${lanes}u * 4u`, (m) => work.at(name, `at + ${m}`), tile.quads)};
       }
 `,
 )}
-      h = ${gather(padded, "n", (m) => `chunks[(kept + ${m}) * dInner + d]`)};
+      h = ${states((m) => `chunks[(kept + ${m}) * dInner + d]`)};
     }`;
 
   // Nothing is put into workgroup memory before the last of these steps, so that nothing read there need wait for it.
@@ -201,7 +213,7 @@ ${eachRow(
         2 * batch * spans.count * dInner * (dState + 1)),
     operations: batch * length * dInner * (21 * dState + 40),
     code: /* wgsl */ `${stepFunction(call)}${sigmoid1}
-${tile.rows ? each(2, (i) => `var<workgroup> rows${"BC"[i]}: array<vec4f, ${chunkSteps * lanes}>;`) : ""}
+${tile.rows ? each(2, (i) => `var<workgroup> rows${"BC"[i]}: array<vec4f, ${rows}>;`) : ""}
 var<workgroup> cells: array<vec2f, ${chunkSteps * channels}>;
 var<workgroup> pulls: array<f32, ${chunkSteps * channels}>;
 var<workgroup> factors: array<vec2f, ${chunkSteps * channels}>;
@@ -211,12 +223,13 @@ ${cutsText(call, chunkSteps)}
 ${tile.quads ? sumOfQuad : ""}
 fn run(group: u32, lane: u32${tile.quads ? ", subgroupLane: u32, subgroupSize: u32" : ""}) {${placeText(share, spans)}
   let n = 4u * s;
+  ${tile.quads ? "let turn = own % 4u;" : ""}
   let skip = ${has("D") ? work.at("D", "d") : "0.0"};
   let bias = ${has("deltaBias") ? work.at("deltaBias", "d") : "0.0"};
-  let a = ${gather(padded, "n", (m) => work.at("A", `${m} * dInner + d`))};
+  let a = ${states((m) => work.at("A", `${m} * dInner + d`))};
   let rate = ${Math.LOG2E} * a;
-  let beyond = vec4u(0u, 1u, 2u, 3u) + n >= vec4u(dState);
-  var g = ${enters ? gather(padded, "n", entered) : "vec4f(0.0)"};
+  let beyond = (vec4u(0u, 1u, 2u, 3u) ${tile.quads ? "^ vec4u(turn)" : ""}) + n >= vec4u(dState);
+  var g = ${enters ? states(entered) : "vec4f(0.0)"};
   var dRate = vec4f(0.0);
   var dSkip = 0.0;
   var dBias = 0.0;
@@ -244,7 +257,7 @@ ${eachCell((k) => {
     }`;
 })}
 ${eachRow((r, name) => {
-  const put = `rows${name}[${within(`i${r}`, rows, (r + 1) * size)}] = select(vec4f(0.0), ${name}${r}, i${r} < count * ${lanes}u);`;
+  const put = `rows${name}[${within(`i${r}`, rows, (r + 1) * size)}] = select(vec4f(0.0), ${name}${r}, i${r} < count * ${lanes * copies}u);`;
   return `    ${(r + 1) * size > rows ? `if (i${r} < ${rows}u) { ${put} }` : put}\n`;
 })}${loadCuts(call, work, share, chunkSteps)}
     workgroupBarrier();
@@ -274,8 +287,8 @@ ${sumRows(tile, work)}
     }
   }
   if (mine) {
-    ${scatter(padded, "n", (m) => work.at("sumsA", `(row * dState + ${m}) * dInner + d`), "dRate")}
-    if (first == 0u) { ${scatter(padded, "n", (m) => work.at("initial", `(b * dState + ${m}) * dInner + d`), "g")} }
+    ${toStates((m) => work.at("sumsA", `(row * dState + ${m}) * dInner + d`), "dRate")}
+    if (first == 0u) { ${toStates((m) => work.at("initial", `(b * dState + ${m}) * dInner + d`), "g")} }
   }
   sums[own] = vec4f(dSkip, dBias, 0.0, 0.0);
   workgroupBarrier();
@@ -320,15 +333,13 @@ function finishCells(call: KernelCall, tile: Tile, split: boolean): string {
 }
 
 /**
- * Of four vectors of four neighbours, each gets the sum of one component: the first x, … the last w. Two halves are
- * exchanged, then two quarters. Neighbours in the workgroup are neighbours in the subgroup, on every GPU known.
+ * Of four vectors of four neighbours, each in the order n ^ turn, each neighbour gets the sum of its first components: two
+ * halves are exchanged, then two quarters. Neighbours in the workgroup are neighbours in the subgroup, on every GPU known.
  */
 const sumOfQuad = /* wgsl */ `
-fn sumOfQuad(v: vec4f, lane: u32) -> f32 {
-  let odd = (lane & 1u) != 0u;
-  let pair = select(v.xz, v.yw, odd) + subgroupShuffleXor(select(v.yw, v.xz, odd), 1u);
-  let upper = (lane & 2u) != 0u;
-  return select(pair.x, pair.y, upper) + subgroupShuffleXor(select(pair.y, pair.x, upper), 2u);
+fn sumOfQuad(v: vec4f) -> f32 {
+  let pair = v.xz + subgroupShuffleXor(v.yw, 1u);
+  return pair.x + subgroupShuffleXor(pair.y, 2u);
 }`;
 
 /** Adds up what the channels give to the rows of B and C. An invocation has one number at a time. */

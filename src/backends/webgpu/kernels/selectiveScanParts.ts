@@ -141,22 +141,30 @@ export function within(i: string, length: number, reach: number): string {
   return reach > length ? `${i} % ${length}u` : i;
 }
 
-/** Four numbers at `at(n)` for n = first …, 0 where n is not a state. */
-export function gather(padded: boolean, first: string, at: (n: string) => string): string {
-  const one = (k: number) =>
-    padded
-      ? `select(0.0, ${at(`min(${first} + ${k}u, dState - 1u)`)}, ${first} + ${k}u < dState)`
-      : at(`(${first} + ${k}u)`);
-  return `vec4f(${[0, 1, 2, 3].map(one).join(", ")})`;
+/** Numbers at `at(n)` for the four n from `first` on, 0 where n is not a state; `turned`: in the order n ^ turn. */
+export function gather(padded: boolean, first: string, at: (n: string) => string, turned = false): string {
+  const one = (n: string) =>
+    padded ? `select(0.0, ${at(`min(${n}, dState - 1u)`)}, ${n} < dState)` : at(`(${n})`);
+  return `vec4f(${four(first, turned).map(one).join(", ")})`;
 }
 
-/** Puts the vector `value` to `at(n)` for n = first …, as far as those are states. */
-export function scatter(padded: boolean, first: string, at: (n: string) => string, value: string): string {
-  const one = (k: number) => {
-    const put = `${at(`(${first} + ${k}u)`)} = ${value}[${k}];`;
-    return padded ? `if (${first} + ${k}u < dState) { ${put} }` : put;
+/** Puts the vector `value` to `at(n)` for the four n from `first` on, as far as those are states. */
+export function scatter(
+  padded: boolean,
+  first: string,
+  at: (n: string) => string,
+  value: string,
+  turned = false,
+): string {
+  const one = (n: string, k: number) => {
+    const put = `${at(`(${n})`)} = ${value}[${k}];`;
+    return padded ? `if (${n} < dState) { ${put} }` : put;
   };
-  return [0, 1, 2, 3].map(one).join(" ");
+  return four(first, turned).map(one).join(" ");
+}
+
+function four(first: string, turned: boolean): string[] {
+  return [0, 1, 2, 3].map((k) => `${first} + ${turned ? `(${k}u ^ turn)` : `${k}u`}`);
 }
 
 /**
