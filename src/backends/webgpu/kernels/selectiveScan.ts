@@ -19,6 +19,7 @@ import {
   loadCuts,
   packable,
   placeText,
+  rowsAhead,
   scatter,
   type Share,
   shareOf,
@@ -78,9 +79,7 @@ function scanPass(call: KernelCall, work: Work, share: Share, spans: Spans): Pas
     work.at(region, `(${spans.steps === null ? "b" : "row"} * dState + ${m}) * dInner + d`);
   const begins = spans.steps !== null || has("state");
   // The next tile is read while the last one is scanned: into registers.
-  const rows = Math.ceil((steps * width) / size);
-  const row = (name: string, r: number) =>
-    gather(padded, `i${r} % ${width}u * 4u`, (m) => work.at(name, `at + ${m}`));
+  const rows = rowsAhead(work, ["B", "C"], share, steps);
   const fetch = (begin: string) => `{
     let begin = ${begin};
 ${eachCell(
@@ -91,14 +90,7 @@ ${eachCell(
       ${has("z") ? `z${k} = z[at];` : ""}
     }`,
 )}
-${each(
-  rows,
-  (r) => `    {
-      let at = ((b * length + min(begin + i${r} / ${width}u, end - 1u)) * groups + ofGroup) * dState;
-      B${r} = ${row("B", r)};
-      C${r} = ${row("C", r)};
-    }`,
-)}
+${rows.fetch}
   }`;
   // The last vectors may reach past dState: what is no state stays 0, even where u is infinite.
   const clear = (j: number) =>
@@ -115,8 +107,7 @@ ${each(
         dInner * dState),
     operations: batch * length * dInner * (7 * dState + (call.sizes.softplus ? 20 : 2) + (has("z") ? 6 : 0)),
     code: /* wgsl */ `${stepFunction(call)}${sigmoid1}
-var<workgroup> rowsB: array<vec4f, ${steps * width}>;
-var<workgroup> rowsC: array<vec4f, ${steps * width}>;
+${rows.memory}
 var<workgroup> cells: array<vec2f, ${steps * channels}>;
 var<workgroup> sums: array<f32, ${steps * size}>;
 ${cutsText(call, steps)}
@@ -133,12 +124,7 @@ ${eachCell(
   var delta${k}: f32;
   ${has("z") ? `var z${k}: f32;` : ""}`,
 )}
-${each(
-  rows,
-  (r) => `  let i${r} = own + ${r * size}u;
-  var B${r}: vec4f;
-  var C${r}: vec4f;`,
-)}
+${rows.declare}
   ${fetch("first")}
   for (var begin = first; begin < end; begin += ${steps}u) {
     let count = min(${steps}u, end - begin);
@@ -150,14 +136,7 @@ ${eachVector((j) => `      ${scatter(padded, n(j), (m) => `chunks[(at * dState +
     }`
         : ""
     }
-${each(
-  rows,
-  (r) => `    if (i${r} < ${steps * width}u) {
-      let at = ${within(`i${r}`, steps * width, (r + 1) * size)};
-      rowsB[at] = select(vec4f(0.0), B${r}, i${r} < count * ${width}u);
-      rowsC[at] = select(vec4f(0.0), C${r}, i${r} < count * ${width}u);
-    }`,
-)}
+${rows.put}
 ${eachCell(
   (k) => `    let v${k} = u${k};
     ${has("z") ? `let gate${k} = z${k};` : ""}

@@ -15,8 +15,7 @@
  * (without subgroups three vectors). Of the sums it reads, for each step, a vector and, with 32 channels, two numbers
  * (without subgroups eight), and writes to slow memory what is asked for.
  */
-import { DeviceError } from "../../../tensor/errors.ts";
-import type { Gpu, Kernel, KernelCall, Pass } from "../kernel.ts";
+import type { Kernel, KernelCall, Pass } from "../kernel.ts";
 import {
   chunkSteps,
   each,
@@ -26,9 +25,8 @@ import {
   loadCuts,
   packable,
   placeText,
+  rowsAhead,
   scatter,
-  type Share,
-  shareOf,
   sigmoid1,
   type Spans,
   spanExtent,
@@ -38,41 +36,8 @@ import {
 } from "./selectiveScanParts.ts";
 import { finishPass, gatePass, ungatePass } from "./selectiveScanSums.ts";
 import { addStates, carryPass, reducePass } from "./selectiveScanSpans.ts";
+import { finishCells, strideOf, sumOfQuad, sumRows, type Tile, tileOf } from "./selectiveScanTile.ts";
 import { extent, Work } from "./work.ts";
-
-/** How a workgroup goes through 16 steps: whether the rows of B and C lie in its memory, and steps between two summings. */
-interface Tile {
-  readonly share: Share;
-  readonly rows: boolean;
-  readonly steps: number;
-  /**
-   * Whether what goes to B and C is first added up over four neighbours, without workgroup memory. Each has its four states
-   * in another order then, n ^ turn, and the rows lie there in all four: so the sum needs no choice of what to exchange.
-   */
-  readonly quads: boolean;
-}
-
-/** Numbers, or vectors, between the parts of neighbouring lanes: summed up side by side, they are in different banks. */
-function strideOf({ channels }: Share, quads: boolean): number {
-  return channels + (quads ? 4 : 1);
-}
-
-function tileOf(call: KernelCall, gpu: Gpu): Tile {
-  const most = Math.min(gpu.workgroupBytes, 40 * 1024) - 256;
-  const rows = call.sizes.dState <= 32;
-  for (let invocations = Math.min(256, gpu.invocations); invocations >= 1; invocations /= 2) {
-    const share = shareOf(call, 1, invocations);
-    if (share.vectors > 1) break;
-    const quads = gpu.subgroups !== null && gpu.subgroups.least >= 4 && share.channels >= 4;
-    const fixed = chunkSteps * (20 * share.channels + (rows ? 32 * share.lanes * (quads ? 4 : 1) : 0));
-    const perStep = 16 * share.size + (quads ? 8 : 32) * share.lanes * strideOf(share, quads);
-    const steps = [4, 2, 1].find((count) => fixed + count * perStep <= most);
-    if (steps && (steps > 1 || share.channels <= 8)) return { share, rows, steps, quads };
-  }
-  throw new DeviceError(
-    `webgpu: a scan with gradients has at most ${4 * Math.min(256, gpu.invocations)} states, got ${call.sizes.dState}`,
-  );
-}
 
 export const selectiveScanBackward: Kernel = (call, gpu) => {
   const { batch, dInner } = call.sizes;
@@ -112,9 +77,7 @@ function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split:
   const { share } = tile;
   const { channels, lanes, size, padded, ragged } = share;
   const phases = chunkSteps / tile.steps;
-  const copies = tile.quads ? 4 : 1;
-  const rows = chunkSteps * lanes * copies;
-  const rounds = Math.ceil(rows / size);
+  const rows = rowsAhead(work, tile.rows ? ["B", "C"] : [], share, chunkSteps, tile.quads);
   const { batch, length, dInner, dState, groups } = call.sizes;
   const has = (name: string) => call.has(name);
   const gated = has("z") && !split;
@@ -133,7 +96,7 @@ function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split:
   const toStates = (at: (m: string) => string, value: string) => scatter(padded, "n", at, value, tile.quads);
   const row = (name: string, t: number) =>
     tile.rows
-      ? `rows${name}[${t * lanes * copies}u + ${tile.quads ? "4u * s + turn" : "s"}]`
+      ? `rows${name}[${tile.quads ? `${4 * t * lanes}u + 4u * s + turn` : `${t * lanes}u + s`}]`
       : states((m) =>
           work.at(name, `((b * length + begin + min(${t}u, count - 1u)) * groups + ofGroup) * dState + ${m}`),
         );
@@ -144,8 +107,6 @@ function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split:
   const partType = tile.quads ? "f32" : "vec4f";
   const slope = call.sizes.softplus ? "sigmoid(x)" : "1.0";
   const eachCell = (line: (k: number) => string) => each(Math.ceil(chunkSteps / lanes), line);
-  const eachRow = (line: (r: number, name: string) => string) =>
-    tile.rows ? each(rounds, (r) => line(r, "B") + line(r, "C")) : "";
   // What comes from slow memory for 16 steps is on its way to registers while the last steps of those before are walked.
   const fetch = (begin: string) => `{
       let begin = ${begin};
@@ -159,13 +120,7 @@ ${eachCell(
         ${has("d_y") ? `dy${k} = ${split ? "gated" : "d_y"}[at];` : ""}
       }`,
 )}
-${eachRow(
-  (r, name) => `      {
-        let at = ((b * length + min(begin + i${r} / ${lanes * copies}u, end - 1u)) * groups + ofGroup) * dState;
-        ${name}${r} = ${gather(padded, `i${r} / ${copies}u % ${lanes}u * 4u`, (m) => work.at(name, `at + ${m}`), tile.quads)};
-      }
-`,
-)}
+${rows.fetch}
       h = ${states((m) => `chunks[(kept + ${m}) * dInner + d]`)};
     }`;
 
@@ -213,7 +168,7 @@ ${eachRow(
         2 * batch * spans.count * dInner * (dState + 1)),
     operations: batch * length * dInner * (21 * dState + 40),
     code: /* wgsl */ `${stepFunction(call)}${sigmoid1}
-${tile.rows ? each(2, (i) => `var<workgroup> rows${"BC"[i]}: array<vec4f, ${rows}>;`) : ""}
+${rows.memory}
 var<workgroup> cells: array<vec2f, ${chunkSteps * channels}>;
 var<workgroup> pulls: array<f32, ${chunkSteps * channels}>;
 var<workgroup> factors: array<vec2f, ${chunkSteps * channels}>;
@@ -235,7 +190,7 @@ fn run(group: u32, lane: u32${tile.quads ? ", subgroupLane: u32, subgroupSize: u
   var dBias = 0.0;
   var h: vec4f;
 ${eachCell((k) => `  var u${k}: f32; var delta${k}: f32; var z${k}: f32; var dy${k} = 0.0;`)}
-${tile.rows ? each(rounds, (r) => `  let i${r} = own + ${r * size}u; var B${r}: vec4f; var C${r}: vec4f;`) : ""}
+${rows.declare}
   let tiles = (end - first + ${chunkSteps - 1}u) / ${chunkSteps}u;
   ${fetch(`first + ${chunkSteps}u * (tiles - 1u)`)}
   for (var i = tiles; i > 0u; i--) {
@@ -256,10 +211,7 @@ ${eachCell((k) => {
       factors[${cell}] = vec2f(${slope}, ${factor});
     }`;
 })}
-${eachRow((r, name) => {
-  const put = `rows${name}[${within(`i${r}`, rows, (r + 1) * size)}] = select(vec4f(0.0), ${name}${r}, i${r} < count * ${lanes * copies}u);`;
-  return `    ${(r + 1) * size > rows ? `if (i${r} < ${rows}u) { ${put} }` : put}\n`;
-})}${loadCuts(call, work, share, chunkSteps)}
+${rows.put}${loadCuts(call, work, share, chunkSteps)}
     workgroupBarrier();
 ${each(
   chunkSteps,
@@ -300,66 +252,4 @@ ${sumRows(tile, work)}
   }
 }`,
   };
-}
-
-/** Adds up what the states of a channel give to a step, and finishes its gradients; lane s has every lanes-th step. */
-function finishCells(call: KernelCall, tile: Tile, split: boolean): string {
-  const { channels, lanes, size } = tile.share;
-  const has = (name: string) => call.has(name);
-  const put = (how: string, name: string, value: string) =>
-    `if (${how} == 1u) { ${name}[at] = ${value}; } else if (${how} == 2u) { ${name}[at] += ${value}; }`;
-  const rounds = Math.ceil(tile.steps / lanes);
-  return each(rounds, (k) => {
-    const i = within(`(s + ${k * lanes}u)`, tile.steps, (k + 1) * lanes);
-    const there = (k + 1) * lanes > tile.steps ? `s + ${k * lanes}u < ${tile.steps}u && ` : "";
-    return /* wgsl */ `      if (${there}from_ + s + ${k * lanes}u < count && mine) {
-        let i = ${i};
-        let t = (from_ + i) % ${chunkSteps}u;
-        let at = (b * length + begin + t) * dInner + d;
-        let cell = cells[t * ${channels}u + c];
-        let pull = pulls[t * ${channels}u + c];
-        let factor = factors[t * ${channels}u + c];
-        var sum = vec4f(0.0);
-        for (var l = 0u; l < ${lanes}u; l++) { sum += sums[i * ${size}u + l * ${channels}u + c]; }
-        let dStep = fma(cell.y, sum.y, sum.z) * factor.x;
-        let y = fma(skip, cell.y, sum.x);
-        ${put("putU", "d_u", "fma(skip, pull, cell.x * sum.y)")}
-        ${put("putDelta", "d_delta", "dStep")}
-        ${split ? "gated[at] = y;" : has("z") ? put("putZ", "d_z", "factor.y * y") : ""}
-        dSkip = fma(cell.y, pull, dSkip);
-        dBias += dStep;
-      }`;
-  });
-}
-
-/**
- * Of four vectors of four neighbours, each in the order n ^ turn, each neighbour gets the sum of its first components: two
- * halves are exchanged, then two quarters. Neighbours in the workgroup are neighbours in the subgroup, on every GPU known.
- */
-const sumOfQuad = /* wgsl */ `
-fn sumOfQuad(v: vec4f) -> f32 {
-  let pair = v.xz + subgroupShuffleXor(v.yw, 1u);
-  return pair.x + subgroupShuffleXor(pair.y, 2u);
-}`;
-
-/** Adds up what the channels give to the rows of B and C. An invocation has one number at a time. */
-function sumRows({ share, steps, quads }: Tile, work: Work): string {
-  const { channels, lanes, size, perBlocks } = share;
-  const terms = quads ? channels / 4 : channels;
-  const all = 8 * lanes * steps;
-  const rounds = Math.ceil(all / size);
-  const term = quads ? "parts[at + 4u * j + k]" : "parts[at + j][k]";
-  return /* wgsl */ `      for (var r = 0u; r < ${rounds}u; r++) {
-        let i = own + r * ${size}u;
-        let k = i % 4u;
-        let n = i / 4u % ${lanes}u * 4u + k;
-        let t = from_ + i / ${4 * lanes}u % ${steps}u;
-        if (i < ${all}u && t < count && n < dState) {
-          let at = ${within("i / 4u", all / 4, (rounds * size) / 4)} * ${strideOf(share, quads)}u;
-          var sum = 0.0;
-          for (var j = 0u; j < ${terms}u; j++) { sum += ${term}; }
-          let line = ((b * length + begin + t) * groups * ${perBlocks}u + block) * 2u + i / ${4 * lanes * steps}u;
-          ${work.at("sumsBC", "line * dState + n")} = sum;
-        }
-      }`;
 }

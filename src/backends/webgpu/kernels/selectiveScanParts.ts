@@ -167,22 +167,55 @@ function four(first: string, turned: boolean): string[] {
   return [0, 1, 2, 3].map((k) => `${first} + ${turned ? `(${k}u ^ turn)` : `${k}u`}`);
 }
 
+/** Text for the rows of B and C: their place in workgroup memory, registers, the way there, and the way from there. */
+export interface Rows {
+  readonly memory: string;
+  readonly declare: string;
+  readonly fetch: string;
+  readonly put: string;
+}
+
 /**
- * Puts `count` rows of B or C from step `begin` on into `rows`, an array of workgroup memory for `steps` of them; each is
- * padded to vectors.
+ * Rows of B, of C or of both (`names`), of `steps` steps from `begin` on, padded to vectors: `fetch` takes them to registers,
+ * `put` from there to rowsB and rowsC, with zeros behind the `count` that are there. `turned`: each vector four times, in
+ * the orders n ^ turn.
  */
-export function loadRows(work: Work, name: string, rows: string, share: Share, steps: number): string {
-  const { lanes, vectors, size, padded } = share;
-  const width = lanes * vectors;
-  const rounds = Math.ceil((steps * width) / size);
-  return /* wgsl */ `
-    for (var r = 0u; r < ${rounds}u; r++) {
-      let i = own + r * ${size}u;
-      if (i < count * ${width}u) {
-        let at = ((b * length + begin + i / ${width}u) * groups + ofGroup) * dState;
-        ${rows}[${within("i", steps * width, rounds * size)}] = ${gather(padded, `i % ${width}u * 4u`, (n) => work.at(name, `at + ${n}`))};
-      }
-    }`;
+export function rowsAhead(
+  work: Work,
+  names: readonly ("B" | "C")[],
+  { lanes, vectors, size, padded }: Share,
+  steps: number,
+  turned = false,
+): Rows {
+  const copies = turned ? 4 : 1;
+  const width = lanes * vectors * copies;
+  const all = steps * width;
+  const rounds = Math.ceil(all / size);
+  const eachName = (line: (name: string) => string) => names.map(line).join("\n");
+  const first = (r: number) => `i${r} / ${copies}u % ${lanes * vectors}u * 4u`;
+  const put = (r: number) =>
+    eachName((name) => `rows${name}[at] = select(vec4f(0.0), ${name}${r}, i${r} < count * ${width}u);`);
+  return {
+    memory: eachName((name) => `var<workgroup> rows${name}: array<vec4f, ${all}>;`),
+    declare: each(
+      rounds,
+      (r) => `  let i${r} = own + ${r * size}u;\n${eachName((name) => `  var ${name}${r}: vec4f;`)}`,
+    ),
+    fetch: each(
+      rounds,
+      (r) => `    {
+      let at = ((b * length + min(begin + i${r} / ${width}u, end - 1u)) * groups + ofGroup) * dState;
+${eachName((name) => `      ${name}${r} = ${gather(padded, first(r), (m) => work.at(name, `at + ${m}`), turned)};`)}
+    }`,
+    ),
+    put: each(
+      rounds,
+      (r) => `    ${(r + 1) * size > all ? `if (i${r} < ${all}u) ` : ""}{
+      let at = ${within(`i${r}`, all, (r + 1) * size)};
+${put(r)}
+    }`,
+    ),
+  };
 }
 
 /** Declares and fills `cuts`: of the `steps` from step `begin` on, `count` of which are there, those that begin a document. */

@@ -12,8 +12,8 @@ import {
   gather,
   isCut,
   loadCuts,
-  loadRows,
   placeText,
+  rowsAhead,
   scatter,
   shareOf,
   sigmoid1,
@@ -45,15 +45,25 @@ export function reducePass(call: KernelCall, work: Work, spans: Spans, direction
   const eachCell = (line: (k: number) => string) => each(Math.ceil(steps / lanes), line);
   const eachVector = (line: (j: number) => string) => each(vectors, line);
   const n = (j: number) => `(s * ${4 * vectors}u + ${4 * j}u)`;
-  const row = `rows[t * ${lanes * vectors}u + s * ${vectors}u`;
+  const name = back ? "C" : "B";
+  const rows = rowsAhead(work, [name], share, steps);
+  const unrolled = Math.min(4, steps);
   const gated = back && call.has("z");
-  const input = back
-    ? call.has("d_y")
-      ? gated
-        ? "d_y[at] * z[at] * sigmoid(z[at])"
-        : "d_y[at]"
-      : "0.0"
-    : "step * u[at]";
+  const streams = back ? ["delta", "d_y", "z"].filter((given) => call.has(given)) : ["delta", "u"];
+  const input = (k: number) =>
+    back ? (call.has("d_y") ? `d_y${k}${gated ? ` * z${k} * sigmoid(z${k})` : ""}` : "0.0") : `step * u${k}`;
+  // The next tile is read while the last one is gone through: into registers.
+  const fetch = (begin: string) => `{
+    let begin = ${begin};
+${eachCell(
+  (k) => `    {
+      let at = (b * length + min(begin + s + ${k * lanes}u, end - 1u)) * dInner + d;
+      ${streams.map((stream) => `${stream}${k} = ${stream}[at];`).join(" ")}
+    }`,
+)}
+${rows.fetch}
+  }`;
+  const beginOf = (i: string) => `first + ${steps}u * ${back ? `(tiles - 1u - ${i})` : i}`;
   const names = back
     ? ["delta", "z", "d_y", "A", "C", "deltaBias", "resets"]
     : ["u", "delta", "A", "B", "deltaBias", "resets"];
@@ -70,7 +80,7 @@ export function reducePass(call: KernelCall, work: Work, spans: Spans, direction
         dInner * dState),
     operations: batch * length * dInner * (4 * dState + (call.sizes.softplus ? 20 : 2) + (gated ? 6 : 0)),
     code: /* wgsl */ `${stepFunction(call)}${sigmoid1}
-var<workgroup> rows: array<vec4f, ${steps * lanes * vectors}>;
+${rows.memory}
 var<workgroup> cells: array<vec2f, ${steps * channels}>;
 ${cutsText(call, steps)}
 fn run(group: u32, lane: u32) {${placeText(share, spans)}
@@ -83,29 +93,39 @@ ${eachVector(
   var cut = false;
   // Nothing is entered from the last span, so what it is left with need not be known.
   let tiles = select((end - first + ${steps - 1}u) / ${steps}u, 0u, span == ${back ? "0u" : "spans - 1u"});
+${eachCell((k) => `  ${streams.map((stream) => `var ${stream}${k}: f32;`).join(" ")}`)}
+${rows.declare}
+  if (tiles > 0u) ${fetch(beginOf("0u"))}
   for (var i = 0u; i < tiles; i++) {
-    let begin = first + ${steps}u * ${back ? "(tiles - 1u - i)" : "i"};
+    let begin = ${beginOf("i")};
     let count = min(${steps}u, end - begin);
     workgroupBarrier();
 ${eachCell(
-  (k) => `    if (s + ${k * lanes}u < count) {
-      let at = (b * length + begin + s + ${k * lanes}u) * dInner + d;
-      let step = stepOf(delta[at] + bias);
-      cells[${within(`(s + ${k * lanes}u)`, steps, (k + 1) * lanes)} * ${channels}u + c] = vec2f(step, ${input});
+  (k) => `    ${(k + 1) * lanes > steps ? `if (s + ${k * lanes}u < ${steps}u) ` : ""}{
+      let step = stepOf(delta${k} + bias);
+      let cell = ${within(`(s + ${k * lanes}u)`, steps, (k + 1) * lanes)} * ${channels}u + c;
+      cells[cell] = select(vec2f(0.0), vec2f(step, ${input(k)}), s + ${k * lanes}u < count);
     }`,
-)}${loadRows(work, back ? "C" : "B", "rows", share, steps)}${loadCuts(call, work, share, steps)}
+)}
+${rows.put}${loadCuts(call, work, share, steps)}
     workgroupBarrier();
-    for (var j = 0u; j < ${steps}u; j++) {
-      let t = ${back ? `${steps - 1}u - j` : "j"};
-      if (t >= count) { ${back ? "continue" : "break"}; }
-      let cell = cells[t * ${channels}u + c];
-      let reset = ${isCut(call, "t")};
-      drift += cell.x;
-      cut = cut || reset;
-${eachVector((j) =>
-  back
-    ? `      rest${j} = select(exp2(rate${j} * cell.x) * fma(${row} + ${j}u], vec4f(cell.y), rest${j}), vec4f(0.0), reset);`
-    : `      rest${j} = fma(exp2(rate${j} * cell.x), select(rest${j}, vec4f(0.0), reset), ${row} + ${j}u] * cell.y);`,
+    if (i + 1u < tiles) ${fetch(beginOf("(i + 1u)"))}
+    for (var some = 0u; some < ${steps / unrolled}u; some++) {
+${each(
+  unrolled,
+  (q) => `      {
+        let t = ${back ? `${steps - 1 - q}u - some * ${unrolled}u` : `some * ${unrolled}u + ${q}u`};
+        let cell = cells[t * ${channels}u + c];
+        let reset = ${isCut(call, "t")};
+        drift += cell.x;
+        cut = cut || reset;
+${eachVector((j) => {
+  const row = `rows${name}[t * ${lanes * vectors}u + s * ${vectors}u + ${j}u]`;
+  return back
+    ? `        rest${j} = select(exp2(rate${j} * cell.x) * fma(${row}, vec4f(cell.y), rest${j}), vec4f(0.0), reset);`
+    : `        rest${j} = fma(exp2(rate${j} * cell.x), select(rest${j}, vec4f(0.0), reset), ${row} * cell.y);`;
+})}
+      }`,
 )}
     }
   }
