@@ -138,6 +138,9 @@ ${eachVector((j) => `    ${scatter(padded, n(j), put, `rest${j}`)}`)}
   };
 }
 
+/** Spans that are read before what the first of them is entered with is written: to wait once, not for each. */
+const together = 4;
+
 /** Puts in the place of what spans are left with what they are entered with. An invocation has one state. */
 export function carryPass(call: KernelCall, work: Work, spans: Spans, direction: Direction): Pass {
   const { batch, dInner, dState } = call.sizes;
@@ -162,13 +165,24 @@ fn run(group: u32, lane: u32) {
   let b = i / dInner / dState;
   let rate = ${Math.LOG2E} * ${work.at("A", "n * dInner + d")};
   var h = ${given ? work.at(initial, "i") : "0.0"};
-  for (var k = 0u; k < spans; k++) {
-    let row = b * spans + ${back ? "spans - 1u - k" : "k"};
-    let at = (row * dState + n) * dInner + d;
-    let rest = ${work.at("starts", "at")};
-    ${work.at("starts", "at")} = h;
-    let carried = exp2(rate * ${work.at("drifts", "row * dInner + d")}) * h;
-    h = rest + select(carried, 0.0, ${work.at("cuts", "row")} != 0.0);
+  for (var k = 0u; k < spans; k += ${together}u) {
+${each(
+  together,
+  (
+    q,
+  ) => `    let row${q} = b * spans + ${back ? `spans - 1u - min(k + ${q}u, spans - 1u)` : `min(k + ${q}u, spans - 1u)`};
+    let at${q} = (row${q} * dState + n) * dInner + d;
+    let rest${q} = ${work.at("starts", `at${q}`)};
+    let drift${q} = ${work.at("drifts", `row${q} * dInner + d`)};
+    let cut${q} = ${work.at("cuts", `row${q}`)} != 0.0;`,
+)}
+${each(
+  together,
+  (q) => `    if (k + ${q}u < spans) {
+      ${work.at("starts", `at${q}`)} = h;
+      h = rest${q} + select(exp2(rate * drift${q}) * h, 0.0, cut${q});
+    }`,
+)}
   }
 }`,
   };
