@@ -178,3 +178,25 @@ test("forward moves at most 1.3 times the bytes that it must, backward 2.5 times
     assert.ok(backward <= 2.5, `backward: ${backward}`);
   }
 });
+
+test("up to 1 024 states, what a workgroup shares fits into its memory", () => {
+  const bytesOf: Record<string, number> = { f32: 4, u32: 4, vec2f: 8, vec4f: 16 };
+  const shared = /var<workgroup> \w+: array<(\w+), (\d+)>/g;
+  for (const workgroupBytes of [16384, 32768, 49152]) {
+    for (const subgroups of [null, { least: 4, most: 128 }]) {
+      for (const dState of [1, 7, 16, 32, 33, 256, 1024]) {
+        for (const dInner of [1, 70]) {
+          const gpu = { ...leastGpu, workgroupBytes, subgroups };
+          const sizes = { batch: 1, length: 40, dInner, dState, groups: 1 };
+          for (const pass of ["forward", "backward"] as const) {
+            for (const { label, module } of dispatches(pass, gpu, sizes, true)) {
+              const parts = [...module.code.matchAll(shared)].map(([, type, n]) => bytesOf[type] * Number(n));
+              const all = parts.reduce((sum, part) => sum + part, 0);
+              assert.ok(all <= workgroupBytes, `${label}, ${dState} states: ${all} of ${workgroupBytes}`);
+            }
+          }
+        }
+      }
+    }
+  }
+});

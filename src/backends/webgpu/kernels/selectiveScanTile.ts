@@ -16,8 +16,9 @@ export interface Tile {
   readonly quads: boolean;
 }
 
-/** Numbers, or vectors, between the parts of neighbouring lanes: summed up side by side, they are in different banks. */
+/** Numbers, or vectors, between the parts of neighbouring lanes: many summed up side by side are in different banks. */
 export function strideOf({ channels }: Share, quads: boolean): number {
+  if (channels < 8) return channels;
   return channels + (quads ? 4 : 1);
 }
 
