@@ -10,12 +10,14 @@ import {
   randomParameters,
   within,
 } from "../../../src/models/layers.ts";
-import { MambaBlock, mambaKind } from "../../../src/models/mamba.ts";
+import { createMamba, MambaBlock, mambaConfig, mambaKind } from "../../../src/models/mamba.ts";
 import { openDevice } from "../../../src/node.ts";
 import { exp, neg, silu } from "../../../src/ops/activation.ts";
 import { add } from "../../../src/ops/arithmetic.ts";
+import { crossEntropy } from "../../../src/ops/crossEntropy.ts";
 import { matmul } from "../../../src/ops/matmul.ts";
 import { rmsNorm } from "../../../src/ops/rmsNorm.ts";
+import { gradients } from "../../../src/tensor/autograd.ts";
 import { capture } from "../../../src/tensor/capture.ts";
 import type { Device } from "../../../src/tensor/device.ts";
 import type { Tensor } from "../../../src/tensor/tensor.ts";
@@ -99,6 +101,25 @@ test("a Mamba layer decodes in 4 dispatches, in 5 with the default limits, and c
       for (const [i, values] of (await runSteps(device, sizes)).entries())
         assertNear(`result ${i} of batch ${sizes.batch}, D ${sizes.dModel}`, values, expected[i], 2e-5);
     }
+  }
+});
+
+test("a Mamba layer takes at most 10 dispatches forward and 30 in training, one more with the default limits", async () => {
+  for (const [options, forward, training] of [
+    [{}, 10, 30],
+    [{ defaultLimits: true, subgroups: false }, 11, 31],
+  ] as const) {
+    const device = await gpu(options);
+    const counts = [1, 2].map((layers) => {
+      const model = createMamba(device, mambaConfig({ vocabulary: 16, dModel: 64, layers }), 1);
+      const tokens = device.integers(new Int32Array(8 * 64), [8, 64]);
+      const run = () => model.forward(tokens).logits;
+      const wanted = [...model.parameters.values()];
+      const targets = () => gradients(wanted, () => crossEntropy(run(), tokens)).gradients;
+      return [dispatchesOf(device, run).length, dispatchesOf(device, targets).length];
+    });
+    const perLayer = counts[1].map((count, i) => count - counts[0][i]);
+    assert.ok(perLayer[0] <= forward && perLayer[1] <= training, perLayer.join(" and "));
   }
 });
 
