@@ -24,6 +24,10 @@ import {
   splitNear,
 } from "./fourier.ts";
 import { into } from "./library.ts";
+import { DeviceError } from "../../../tensor/errors.ts";
+
+/** From here on the chirp's k² would not fit the 32-bit numbers it is made of. */
+const longest = 2 ** 20;
 
 /** chirp(k) = c_k for k < N < 2²⁰: k² modulo 2N, then its quotient by 2N to 32 bits. */
 const chirpAt = /* wgsl */ `${cis}
@@ -67,6 +71,11 @@ fn valueAt(at: u32, c: u32) -> vec2f {
 
 function passesOf(call: KernelCall, gpu: Gpu, backward: boolean): Schedule {
   const { rows, length } = call.sizes;
+  if (length >= longest) {
+    throw new DeviceError(
+      `webgpu: inverseRealFft must be shorter than ${longest}, got ${length}. Use another device, or a shorter filter.`,
+    );
+  }
   const plan = fourierPlan(2 * length - 1, 1, gpu);
   const { levels, near, far, threads } = plan;
   const subtrees = 2 ** (levels - near);
