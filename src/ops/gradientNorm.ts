@@ -48,7 +48,7 @@ export const clipFactorOp = defineOp<{ maxNorm: number }>({
   },
 });
 
-/** Σ u² (+ before), of shape (1). A gradient's squared norm is this, chained over the parameters. */
+/** Σ u² (+ before), of shape (1). Chained over tensors it is the squared norm of all of them. */
 export function sumOfSquares(u: Tensor, before: Tensor | null = null): Tensor {
   return apply(sumOfSquaresOp, [u, before], null)[0];
 }

@@ -51,7 +51,11 @@ export class Tensor {
     this.device.backend.write(this.buffer, values);
   }
 
-  /** Keeps the numbers in another form from now on, f16 for instance, and gives the memory of the old one back. */
+  /**
+   * Keeps the numbers in another form from now on, f16 for instance, and gives the memory of the old one back. Programs
+   * captured before go on with the old numbers; reshaped views of this tensor are unusable afterwards.
+   * @throws DeviceError for a dtype that the device does not store.
+   */
   async store(dtype: Dtype): Promise<void> {
     if (dtype === this.dtype) return;
     const values = await this.read();

@@ -67,9 +67,7 @@ export class Optimizer {
     this.#schedule = device.zeros([3]);
     this.#ssmSchedule = device.zeros([3]);
     this.#ssmLearningRate = ssmLearningRate;
-    this.#norm = capture(device, () => {
-      return clipFactor(squaredNorm([...gradients.values()]), { maxNorm });
-    });
+    this.#norm = capture(device, () => clipFactor(squaredNorm([...gradients.values()]), { maxNorm }));
     const { factor } = this.#norm.result;
     this.#update = capture(device, () => {
       for (const [name, parameter] of parameters) {

@@ -157,14 +157,17 @@ export class WebGpuBackend implements Backend {
     const step = stepOf(call, this.gpu);
     const scratch = new Map(step.scratch.map((own) => [own, this.#heap.allocate(paddedBytes(own))]));
     const find = (buffer: Buffer) => scratch.get(buffer) ?? this.#memoryOf(buffer);
-    for (const dispatch of step.dispatches) {
-      const { uniforms } = dispatch.module;
-      this.#pending.push(
-        this.#encode(dispatch, find, uniforms.length > 0 ? this.#uniforms.place(uniforms) : null),
-      );
-      if (this.#pending.length >= mostPending) this.#submit();
+    try {
+      for (const dispatch of step.dispatches) {
+        const { uniforms } = dispatch.module;
+        this.#pending.push(
+          this.#encode(dispatch, find, uniforms.length > 0 ? this.#uniforms.place(uniforms) : null),
+        );
+        if (this.#pending.length >= mostPending) this.#submit();
+      }
+    } finally {
+      this.#release([...scratch.values()]);
     }
-    this.#release([...scratch.values()]);
   }
 
   async settle(): Promise<void> {
@@ -183,12 +186,6 @@ export class WebGpuBackend implements Backend {
     const dispatches = gpu.fuse ? merge(single, gpu) : single;
     const { slots, arenaBytes, bytes } = planOf(dispatches, planned, scratch);
     const memory = new Map<Slot, GPUBuffer>();
-    try {
-      for (const slot of new Set(slots.values())) memory.set(slot, this.#heap.allocate(slot.bytes));
-    } catch (error) {
-      this.#release([...memory.values()]);
-      throw error;
-    }
     const outside = new Set<GpuTensorBuffer>();
     const find = (buffer: Buffer) => {
       const slot = slots.get(buffer);
@@ -198,7 +195,15 @@ export class WebGpuBackend implements Backend {
     };
     const sets = dispatches.map(({ module }) => module.uniforms);
     const { buffer: uniforms, ranges } = placeUniforms(this.device, sets);
-    const encoded = dispatches.map((dispatch, i) => this.#encode(dispatch, find, ranges[i]));
+    let encoded: Encoded[];
+    try {
+      for (const slot of new Set(slots.values())) memory.set(slot, this.#heap.allocate(slot.bytes));
+      encoded = dispatches.map((dispatch, i) => this.#encode(dispatch, find, ranges[i]));
+    } catch (error) {
+      this.#release([...memory.values()]);
+      uniforms?.destroy();
+      throw error;
+    }
     for (const buffer of outside) buffer.holders++;
     const token = {};
     let freed = false;

@@ -4,7 +4,7 @@ import type { Gpu } from "./kernel.ts";
 export interface GpuOptions {
   /** Whether kernels may use subgroups. Default: where the adapter has them. */
   subgroups?: boolean;
-  /** Whether weights may be stored as f16. Default: where the adapter has `shader-f16`. */
+  /** Whether kernels may use `shader-f16`, as those of matrix units do; weights stored as f16 do not need it. Default: where it is. */
   f16?: boolean;
   /** Whether products by f16 weights may use matrix units, which round the other factor to f16. Default: where they are. */
   tensorCores?: boolean;
@@ -73,13 +73,14 @@ export function capabilitiesOf(device: GPUDevice, options: GpuOptions = {}): Gpu
     return wanted ?? features.has(feature);
   };
   const { subgroupMinSize = 4, subgroupMaxSize = 128 } = adapterInfo;
+  const f16 = has("shader-f16", options.f16);
   return {
     storageBuffers: limits.maxStorageBuffersPerShaderStage,
     workgroupBytes: limits.maxComputeWorkgroupStorageSize,
     invocations: limits.maxComputeInvocationsPerWorkgroup,
     subgroups: has("subgroups", options.subgroups) ? { least: subgroupMinSize, most: subgroupMaxSize } : null,
-    f16: has("shader-f16", options.f16),
-    matrices: withMatrices.has(device),
+    f16,
+    matrices: f16 && withMatrices.has(device),
     fuse: options.fuse ?? true,
     parallelism: options.parallelism ?? 65536,
     scan: options.scan,

@@ -1,11 +1,8 @@
 import type { Call } from "../../../tensor/backend.ts";
-import { expressions } from "../kernels/activation.ts";
+import { chainNames } from "../kernels/activation.ts";
+import { forwardCall } from "./calls.ts";
 import type { Rule } from "./fuse.ts";
 import { chainOp } from "./fusedOps.ts";
-import { forwardCall } from "./mambaStep.ts";
-
-/** The functions that a chain may hold: their numbers in the sizes of a chain. */
-export const chainNames: readonly string[] = Object.keys(expressions);
 
 /** Functions of one number whose results nobody else reads, from the last back to the first: A = −exp(logA). */
 export const elementwiseChain: Rule = (last, graph) => {

@@ -6,6 +6,9 @@ import type { Dispatch } from "../step.ts";
 /** How far back a dispatch may move to run beside another. Memory is planned afterwards, so further is dearer. */
 const reach = 12;
 
+/** Uniforms of one dispatch: 64 fit (uniforms.ts), some are left for where the parts begin. */
+const mostUniforms = 48;
+
 /**
  * Lets dispatches that need nothing of each other run side by side, as one: their workgroups share the GPU, and nobody
  * waits for the last of one before the first of the next. A dispatch joins the nearest earlier one that has room for its
@@ -43,7 +46,7 @@ function fits(group: readonly Dispatch[], gpu: Gpu): boolean {
   const size = ({ pass }: Dispatch) => pass.workgroupSize ?? 64;
   if (group.some((dispatch) => size(dispatch) !== size(group[0]))) return false;
   const uniforms = group.reduce((sum, { module }) => sum + module.uniforms.length, 0);
-  if (uniforms > 48) return false;
+  if (uniforms > mostUniforms) return false;
   if (bindingsOf(group).length > gpu.storageBuffers) return false;
   const memory = group.reduce((sum, { pass }) => sum + workgroupBytes(pass.code), 0);
   return memory === 0 || memory <= gpu.workgroupBytes;

@@ -1,9 +1,9 @@
 import type { Buffer, Call } from "../../../tensor/backend.ts";
 import type { Gpu } from "../kernel.ts";
+import { carryOf, forwardCall, isVectorProduct, residualOf } from "./calls.ts";
 import type { Rule } from "./fuse.ts";
 import { convStepOp, matmulAddOp, projectOp } from "./fusedOps.ts";
 import type { Fusion, Graph } from "./graph.ts";
-import { carryOf, forwardCall, isVectorProduct, residualOf } from "./mambaStep.ts";
 
 /** Most products of one row that are made in one dispatch. */
 const mostProducts = 3;

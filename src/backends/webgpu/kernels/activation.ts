@@ -83,6 +83,9 @@ export const expressions: Readonly<Record<string, Expressions>> = {
   },
 };
 
+/** The functions that a chain may hold: their numbers in the sizes of a chain. */
+export const chainNames: readonly string[] = Object.keys(expressions);
+
 export const activationSets: Readonly<Record<string, KernelSet>> = Object.fromEntries(
   Object.entries(expressions).map(([name, own]) => [name, elementwise(own)]),
 );

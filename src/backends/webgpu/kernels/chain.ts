@@ -1,6 +1,5 @@
 import { type Kernel, type KernelSet, onePass } from "../kernel.ts";
-import { chainNames } from "../fusion/elementwiseChain.ts";
-import { expressions } from "./activation.ts";
+import { chainNames, expressions } from "./activation.ts";
 import { wide } from "./library.ts";
 
 /** An invocation computes one vector of four. Traffic: 2 floats an element, however long the chain. */

@@ -6,6 +6,7 @@ import { attention } from "./attention.ts";
 import { advance, assignAt } from "./cache.ts";
 import { causalConv1d } from "./causalConv1d.ts";
 import { chain } from "./chain.ts";
+import { convStep } from "./convStep.ts";
 import { crossEntropy } from "./crossEntropy.ts";
 import { denseScan } from "./denseScan.ts";
 import { diagonalDiscretize } from "./diagonalDiscretize.ts";
@@ -29,7 +30,7 @@ import { reshapeSets } from "./reshape.ts";
 import { rmsNorm } from "./rmsNorm.ts";
 import { rope } from "./rope.ts";
 import { selectiveScan } from "./selectiveScan.ts";
-import { convStep, selectiveStep } from "./selectiveStep.ts";
+import { selectiveStep } from "./selectiveStep.ts";
 import { softmax } from "./softmax.ts";
 import { transpose } from "./transpose.ts";
 

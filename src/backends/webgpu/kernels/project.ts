@@ -5,6 +5,7 @@
  * many rows: it does rows multiply-adds for each weight it reads.
  */
 import { type Gpu, type Kernel, type KernelCall, type KernelSet, onePass } from "../kernel.ts";
+import { convStepText } from "./convStep.ts";
 import { sumOfGroup, weightAt, weightBinding } from "./library.ts";
 
 const size = 256;
@@ -36,10 +37,10 @@ function acrossOf(products: readonly Product[], width: number, { parallelism }: 
 }
 
 const forward: Kernel = (call, gpu) => {
-  const { rows, inner, dConv = 0, silu = 0 } = call.sizes;
+  const { rows, inner } = call.sizes;
   const products = productsOf(call);
   const vector = products.every(({ columns }) => columns % 4 === 0);
-  const [type, width] = vector ? ["vec4f", 4] : ["f32", 1];
+  const [type, width] = vector ? (["vec4f", 4] as const) : (["f32", 1] as const);
   const across = acrossOf(products, width, gpu);
   const slices = size / across;
   // Loads of one invocation that are on their way together: the time of one is what a small product takes.
@@ -60,15 +61,17 @@ const forward: Kernel = (call, gpu) => {
   const loads = Array.from({ length: together }, (_, i) => i);
   const totalColumns = products.reduce((sum, { columns }) => sum + columns, 0);
 
-  const convolution = /* wgsl */ `
-  var v = ${type}(0.0)${call.has("convBias") ? " + convBias[j]" : ""};
-  for (var k = 0u; k < ${dConv - 1}u; k++) {
-    let place = (row * ${dConv - 1}u + k) * columns + j;
-    v = fma(convWeight[k * columns + j], state[place], v);
-    if (k < ${dConv - 2}u) { state[place] = state[place + columns]; } else { state[place] = y; }
-  }
-  v = fma(convWeight[${dConv - 1}u * columns + j], y, v);
-  y0[row * columns + j] = ${silu ? `v / (${type}(1.0) + exp(-v))` : "v"};`;
+  const convolution = () =>
+    convStepText(call.sizes, {
+      type,
+      weight: "convWeight",
+      start: call.has("convBias") ? "convBias[j]" : `${type}(0.0)`,
+      row: "row",
+      channel: "j",
+      channels: "columns",
+      input: "y",
+      y: "y0[row * columns + j]",
+    });
 
   return onePass({
     reads: [
@@ -93,7 +96,7 @@ fn prepared_at(i: u32) -> f32 { return prepared[${four ? "i >> 2u][i & 3u" : "i"
 fn finish(part: u32, row: u32, columns: u32, j: u32, y: ${type}) {
   ${perProduct(({ y }, i) =>
     conv && i === 0
-      ? convolution
+      ? convolution()
       : `${y}[row * columns + j] = y${residual ? " + residual[row * columns + j]" : ""};`,
   )}
 }

@@ -3,7 +3,7 @@
  * r, B and C, which all share. Traffic: dtProj and logA once, the state twice.
  */
 import { type Kernel, type KernelSet, onePass } from "../kernel.ts";
-import { log1p, sigmoid, softplus, weightAt } from "./library.ts";
+import { log1p, scalar, softplus, weightAt } from "./library.ts";
 
 const size = 32;
 
@@ -18,7 +18,7 @@ const selectiveStepForward: Kernel = (call) => {
     bytes:
       4 * (call.length("dtProj") + call.length("logA") + 2 * call.length("state") + 2 * call.length("u")),
     operations: batch * dInner * (dState * 8 + 2 * call.sizes.dtRank),
-    code: /* wgsl */ `${log1p}${softplus}${weightAt("dtProj", call.dtype("dtProj"), false)}
+    code: /* wgsl */ `${scalar(log1p + softplus)}${weightAt("dtProj", call.dtype("dtProj"), false)}
 fn run(group: u32, lane: u32) {
   let b = group / ${Math.ceil(dInner / size)}u;
   let d = (group % ${Math.ceil(dInner / size)}u) * ${size}u + lane;
@@ -32,7 +32,7 @@ fn run(group: u32, lane: u32) {
     (r) => `let w${r.place} = dtProj_at((${r.index}) * dInner + d);`,
     (r) => `delta = fma(projected[row + ${r.index}], w${r.place}, delta);`,
   )}
-  let step = select(softplus(vec4f(delta)).x, delta, delta > 20.0);
+  let step = select(softplus(delta), delta, delta > 20.0);
   let input = u[b * dInner + d];
   var sum = ${skip ? "D[d] * input" : "0.0"};
   ${stepsOf(
@@ -80,31 +80,3 @@ function stepsOf(
 }
 
 export const selectiveStep: KernelSet = { forward: selectiveStepForward };
-
-/** An invocation has one channel of one sequence: it reads what the state remembers and moves it on by one. */
-const convStepForward: Kernel = (call) => {
-  const { batch, channels, dConv, silu } = call.sizes;
-  const perRow = Math.ceil(channels / 64);
-  return onePass({
-    reads: ["u", "weight", ...(call.has("bias") ? ["bias"] : [])],
-    writes: ["state", "y"],
-    workgroups: batch * perRow,
-    code: /* wgsl */ `${sigmoid}
-fn run(group: u32, lane: u32) {
-  let b = group / ${perRow}u;
-  let d = (group % ${perRow}u) * 64u + lane;
-  if (d >= channels) { return; }
-  let input = u[b * channels + d];
-  var v = ${call.has("bias") ? "bias[d]" : "0.0"};
-  for (var k = 0u; k < ${dConv - 1}u; k++) {
-    let place = (b * ${dConv - 1}u + k) * channels + d;
-    v = fma(weight[k * channels + d], state[place], v);
-    if (k < ${dConv - 2}u) { state[place] = state[place + channels]; } else { state[place] = input; }
-  }
-  v = fma(weight[${dConv - 1}u * channels + d], input, v);
-  y[b * channels + d] = ${silu ? "v * sigmoid(vec4f(v)).x" : "v"};
-}`,
-  });
-};
-
-export const convStep: KernelSet = { forward: convStepForward };
