@@ -16,7 +16,7 @@ import { capabilitiesOf, type GpuMachine, type GpuOptions, machineOf } from "./g
 import { decode, encode } from "./numbers.ts";
 import { type Gpu, gridOf } from "./kernel.ts";
 import { GpuHeap, type HeapUse, GpuTensorBuffer, paddedBytes } from "./memory.ts";
-import { encodePass, timeDispatches } from "./pass.ts";
+import { encodePass, timePasses } from "./pass.ts";
 import { type Encoded, Pipelines } from "./pipelines.ts";
 import { planSlots, type Slot } from "./slots.ts";
 import { type Dispatch, stepOf } from "./step.ts";
@@ -29,6 +29,11 @@ export interface GpuExecutable extends Executable {
   repeat(times: number): void;
   /** Runs once, each dispatch in a pass of its own: how long each took, in seconds. Null where the GPU has no clock. */
   profile(): Promise<number[] | null>;
+  /**
+   * Runs that often, each run in one pass as `run` has it: how long the GPU took for each, in seconds, or null. With `of`,
+   * of some dispatches only.
+   */
+  time(runs: number, of?: (dispatch: Dispatch) => boolean): Promise<number[] | null>;
 }
 
 /** Dispatches of single calls that wait at most to be submitted together. */
@@ -233,7 +238,13 @@ export class WebGpuBackend implements Backend {
       repeat: (times: number) => submit(() => commands(times)),
       profile: async () => {
         await this.settle();
-        return timeDispatches(this.device, encoded);
+        const alone = encoded.map((dispatch) => [dispatch]);
+        return timePasses(this.device, alone);
+      },
+      time: async (runs: number, of: (dispatch: Dispatch) => boolean = () => true) => {
+        await this.settle();
+        const some = encoded.filter((_, i) => of(dispatches[i]));
+        return timePasses(this.device, Array<typeof encoded>(runs).fill(some));
       },
       free: () => {
         if (freed) return;

@@ -26,30 +26,30 @@ export function encodePass(
   pass.end();
 }
 
-/** Dispatches whose times one query set holds: a device has sets of 4096 numbers. */
+/** Passes whose times one query set holds: a device has sets of 4096 numbers. */
 const mostTimed = 2048;
 
-/** Runs the dispatches, each in a pass of its own, and returns how long each took, in seconds; null without a clock. */
-export async function timeDispatches(
+/** Runs the passes, one after the other, and returns how long the GPU took for each, in seconds; null without a clock. */
+export async function timePasses(
   device: GPUDevice,
-  dispatches: readonly Encoded[],
+  passes: readonly (readonly Encoded[])[],
 ): Promise<number[] | null> {
   if (!device.features.has("timestamp-query")) return null;
   const seconds: number[] = [];
-  for (let at = 0; at < dispatches.length; at += mostTimed) {
-    seconds.push(...(await timeSome(device, dispatches.slice(at, at + mostTimed))));
+  for (let at = 0; at < passes.length; at += mostTimed) {
+    seconds.push(...(await timeSome(device, passes.slice(at, at + mostTimed))));
   }
   return seconds;
 }
 
-async function timeSome(device: GPUDevice, dispatches: readonly Encoded[]): Promise<number[]> {
-  const count = 2 * dispatches.length;
+async function timeSome(device: GPUDevice, passes: readonly (readonly Encoded[])[]): Promise<number[]> {
+  const count = 2 * passes.length;
   const querySet = device.createQuerySet({ type: "timestamp", count });
   const resolved = device.createBuffer({ size: 8 * count, usage: QUERY_RESOLVE | COPY_SRC });
   const staging = device.createBuffer({ size: 8 * count, usage: MAP_READ | COPY_DST });
   const encoder = device.createCommandEncoder();
-  for (const [i, dispatch] of dispatches.entries()) {
-    encodePass(encoder, [dispatch], 1, {
+  for (const [i, dispatches] of passes.entries()) {
+    encodePass(encoder, dispatches, 1, {
       querySet,
       beginningOfPassWriteIndex: 2 * i,
       endOfPassWriteIndex: 2 * i + 1,
@@ -60,7 +60,7 @@ async function timeSome(device: GPUDevice, dispatches: readonly Encoded[]): Prom
   device.queue.submit([encoder.finish()]);
   await staging.mapAsync(1); // GPUMapMode.READ
   const times = new BigUint64Array(staging.getMappedRange());
-  const seconds = dispatches.map((_, i) => Number(times[2 * i + 1] - times[2 * i]) / 1e9);
+  const seconds = passes.map((_, i) => Number(times[2 * i + 1] - times[2 * i]) / 1e9);
   querySet.destroy();
   for (const buffer of [resolved, staging]) buffer.destroy();
   return seconds;

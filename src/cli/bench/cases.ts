@@ -1,6 +1,6 @@
 import type { GpuExecutable, Program } from "../../node.ts";
 import { gpuExecutableOf, gpuLimits } from "./gpuLimits.ts";
-import { interleave, type Pace, type Samples } from "./measure.ts";
+import { interleave, median, type Pace, type Samples } from "./measure.ts";
 import { fmaCase, readBuffer, readCase } from "./probes.ts";
 import type { BenchContext, BenchLine, LimitKind } from "./topic.ts";
 
@@ -58,12 +58,50 @@ export async function runCases(topic: string, context: BenchContext, cases: read
   const all = [...cases, ...(limits?.cases ?? [])];
   try {
     const samples = await interleave(all, paceOf(context));
-    for (const subject of cases) context.report(lineOf(topic, context, subject, samples, limits));
+    const clock = await secondsOnGpu(all, context);
+    for (const subject of cases) {
+      const line = lineOf(topic, context, subject, samples, limits);
+      context.report({ ...line, details: { ...line.details, ...byClock(subject, clock, limits) } });
+    }
   } finally {
     for (const subject of cases) subject.free();
     limits?.free();
     context.progress("");
   }
+}
+
+/**
+ * How long the GPU itself takes for what is replayed there, by its own clock: without what JavaScript takes to tell it,
+ * which is more for programs of many small dispatches.
+ */
+async function secondsOnGpu(
+  cases: readonly Case[],
+  { quick }: BenchContext,
+): Promise<ReadonlyMap<Case, number>> {
+  const runs = quick ? 2 : 64;
+  const clock = new Map<Case, number>();
+  for (const subject of cases) {
+    if (!subject.executables?.length) continue;
+    let seconds = 0;
+    for (const executable of subject.executables) {
+      executable.repeat(runs); // a GPU that was idle begins slowly
+      seconds += median((await executable.time(runs)) ?? [NaN]);
+    }
+    if (seconds > 0) clock.set(subject, seconds);
+  }
+  return clock;
+}
+
+/** The case's time by the GPU's clock, and the part of it that its limit takes, by the same clock. */
+function byClock(
+  subject: Case,
+  clock: ReadonlyMap<Case, number>,
+  limits: Limits | null,
+): Record<string, number> {
+  const seconds = clock.get(subject);
+  if (seconds === undefined || limits === null || !limits.cases.every((probe) => clock.has(probe))) return {};
+  const limit = limits.limitOf(subject, (any) => clock.get(any)!); // all have one, as just seen
+  return { gpuMs: 1000 * seconds, gpuFraction: limit.seconds / seconds };
 }
 
 function limitsFor(context: BenchContext, cases: readonly Case[]): Limits | null {

@@ -54,6 +54,8 @@ function inWords(line: BenchLine): string {
   const parts = [line.case, `${short(medianMs)} ms`];
   if (rate !== null && unit !== null) parts.push(`${rate >= 1000 ? count(rate) : short(rate)} ${unit}`);
   if (fraction !== null && limitKind !== null) parts.push(`${ofLimit(fraction)} of the ${limitKind}`);
+  if (details.gpuMs !== undefined) parts.push(`${short(details.gpuMs)} ms by the GPU's clock`);
+  if (details.gpuFraction !== undefined) parts.push(`${ofLimit(details.gpuFraction)} of its limit`);
   if (details.javascriptMs !== undefined) parts.push(`${short(details.javascriptMs)} ms of JavaScript`);
   return parts.join("  ");
 }

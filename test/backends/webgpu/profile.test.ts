@@ -10,18 +10,20 @@ import { capture } from "../../../src/tensor/capture.ts";
 const device = await openDevice({ device: "webgpu" });
 after(() => device.dispose());
 
-test("a program repeated n times in one submission computes what n runs compute; profiling it is a run, too", async () => {
+test("a program repeated n times in one submission computes what n runs compute; timing it is a run, too", async () => {
   const u = device.tensor([1, 2, 3, 4]);
   const program = capture(device, () => assign(u, scale(add(u, tanh(u)), 0.5)));
   const executable = program.executable as GpuExecutable;
-  for (let i = 0; i < 4; i++) program.run();
+  for (let i = 0; i < 6; i++) program.run();
   const expected = await u.read();
   u.write([1, 2, 3, 4]);
   executable.repeat(3);
   const seconds = await executable.profile();
+  const runs = await executable.time(2);
   assert.deepEqual(await u.read(), expected);
   assert.equal(seconds?.length, executable.dispatches.length);
-  assert.ok(seconds?.every((time) => time >= 0 && time < 1));
+  assert.equal(runs?.length, 2);
+  assert.ok([...seconds!, ...runs!].every((time) => time >= 0 && time < 1)); // both were measured
   program.free();
 });
 
