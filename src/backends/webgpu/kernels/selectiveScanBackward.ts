@@ -1,22 +1,22 @@
 /**
  * Backward of the selective scan. A workgroup takes up to 32 channels of one sequence, or of a span of it, back through
- * time, from one kept state to the one before: it recomputes the 16 states between in registers, four for an invocation,
- * then walks back. What a step gives to B and C is added up over the channels of the workgroup, what it gives to u and Δ
- * over the states of the channel, both through workgroup memory; a last pass adds up over workgroups and spans. Where
- * batch · dInner does not fill the GPU, the adjoint is first carried over spans (selectiveScanSpans.ts).
+ * time, from one kept state to the one before. It goes through the 16 steps between once, to learn what each four of them
+ * begin with, then takes four steps at a time, the last first: there again, with the states in registers, and back. What a
+ * step gives to B and C is added up over the channels of the workgroup, what it gives to u and Δ over the states of the
+ * channel: by shuffles where 16 neighbours are sure to be in one subgroup, else through workgroup memory; a last pass adds
+ * up over workgroups and spans. Where batch · dInner does not fill the GPU, the adjoint is first carried over spans
+ * (selectiveScanSpans.ts).
  *
  * Traffic: 7 + dState / 16 floats for each step and channel, and dState / 8 for the sums; 6 more where the device binds
  * but 8 buffers, so that the gate has passes of its own. Large states share few channels, and write much for B and C.
  *
- * An invocation does for its four states, for each step: on the way there 4 exponentials, 9 multiplications, 4 fused
- * multiply-adds, and reads a cell and a vector of B; on the way back the same exponentials, but in the last of 16 steps (all
- * would take 64 registers more), 24 multiplications, 21 fused multiply-adds, and 6 exchanges and additions with neighbours
- * where those are subgroups; it reads a cell, what pulls it, a vector of B and one of C, and writes a vector and two numbers
- * (without subgroups three vectors). Of the sums it reads, for each step, a vector and, with 32 channels, two numbers
- * (without subgroups eight), and writes to slow memory what is asked for.
+ * Its time is that of its instructions (docs/decisions/gpu-scan.md): for four states and a step 7 exponentials, some 60
+ * multiplications and fused multiply-adds, 11 exchanges with neighbours or, without those, through workgroup memory, and 9
+ * numbers or vectors read and 3 written there; for each cell, shared out over the invocations of a channel, some 150 more.
  */
 import type { Kernel, KernelCall, Pass } from "../kernel.ts";
 import {
+  cellsText,
   chunkSteps,
   each,
   cutsText,
@@ -27,16 +27,30 @@ import {
   placeText,
   rowsAhead,
   scatter,
-  sigmoid1,
+  sigmoids,
   type Spans,
   spanExtent,
   spansOf,
-  stepFunction,
+  stepAndSlope,
+  turnStride,
   within,
 } from "./selectiveScanParts.ts";
 import { finishPass, gatePass, ungatePass } from "./selectiveScanSums.ts";
 import { addStates, carryPass, reducePass } from "./selectiveScanSpans.ts";
-import { finishCells, strideOf, sumOfQuad, sumRows, type Tile, tileOf } from "./selectiveScanTile.ts";
+import {
+  fewSteps,
+  finishCells,
+  partsOfStep,
+  putNumbers,
+  putSums,
+  strideOf,
+  sumOfLanes,
+  sumOfQuad,
+  sumRows,
+  sumsText,
+  type Tile,
+  tileOf,
+} from "./selectiveScanTile.ts";
 import { extent, Work } from "./work.ts";
 
 export const selectiveScanBackward: Kernel = (call, gpu) => {
@@ -75,8 +89,7 @@ export const selectiveScanBackward: Kernel = (call, gpu) => {
 
 function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split: boolean): Pass {
   const { share } = tile;
-  const { channels, lanes, size, padded, ragged } = share;
-  const phases = chunkSteps / tile.steps;
+  const { channels, lanes, size, padded, ragged, inside } = share;
   const rows = rowsAhead(work, tile.rows ? ["B", "C"] : [], share, chunkSteps, tile.quads);
   const { batch, length, dInner, dState, groups } = call.sizes;
   const has = (name: string) => call.has(name);
@@ -89,31 +102,30 @@ function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split:
     spans.steps !== null
       ? (m: string) => work.at("starts", `(row * dState + ${m}) * dInner + d`)
       : (m: string) => work.at("d_next_state", `(b * dState + ${m}) * dInner + d`);
-  // How a gradient is put into its buffer: not at all, over what is there, or added to it; numbers, for one pipeline.
-  const put = (name: string) => (has(name) ? (call.adds(name) ? 2 : 1) : 0);
   const enters = spans.steps !== null || has("d_next_state");
   const states = (at: (m: string) => string) => gather(padded, "n", at, tile.quads);
   const toStates = (at: (m: string) => string, value: string) => scatter(padded, "n", at, value, tile.quads);
-  const row = (name: string, t: number) =>
+  const row = (name: string, t: string) =>
     tile.rows
-      ? `rows${name}[${tile.quads ? `${4 * t * lanes}u + 4u * s + turn` : `${t * lanes}u + s`}]`
+      ? `rows${name}[${tile.quads ? `turn * ${turnStride(lanes, chunkSteps)}u + ${t} * ${lanes}u + s` : `${t} * ${lanes}u + s`}]`
       : states((m) =>
-          work.at(name, `((b * length + begin + min(${t}u, count - 1u)) * groups + ofGroup) * dState + ${m}`),
+          work.at(name, `((b * length + begin + min(${t}, count - 1u)) * groups + ofGroup) * dState + ${m}`),
         );
   const part = (value: string) => {
     const own = ragged ? `select(vec4f(0.0), ${value}, mine)` : value;
     return tile.quads ? `sumOfQuad(${own})` : own;
   };
   const partType = tile.quads ? "f32" : "vec4f";
-  const slope = call.sizes.softplus ? "sigmoid(x)" : "1.0";
   const eachCell = (line: (k: number) => string) => each(Math.ceil(chunkSteps / lanes), line);
-  // What comes from slow memory for 16 steps is on its way to registers while the last steps of those before are walked.
+  const unlessCut = (t: string, value: string) =>
+    has("resets") ? `select(${value}, vec4f(0.0), ${isCut(call, t)})` : value;
+  // What comes from slow memory for 16 steps is on its way to registers while the 16 after them are gone through.
   const fetch = (begin: string) => `{
       let begin = ${begin};
       let kept = (b * ((length + ${chunkSteps - 1}u) / ${chunkSteps}u) + begin / ${chunkSteps}u) * dState;
 ${eachCell(
   (k) => `      {
-        let at = (b * length + min(begin + s + ${k * lanes}u, end - 1u)) * dInner + d;
+        let at = (b * length + min(begin + cellS + ${k * lanes}u, end - 1u)) * dInner + cellD;
         u${k} = u[at];
         delta${k} = delta[at];
         ${gated ? `z${k} = z[at];` : ""}
@@ -124,42 +136,72 @@ ${rows.fetch}
       h = ${states((m) => `chunks[(kept + ${m}) * dInner + d]`)};
     }`;
 
-  // Nothing is put into workgroup memory before the last of these steps, so that nothing read there need wait for it.
-  const walkBack = (t: number) => /* wgsl */ `    var toB${t}: ${partType};
-    var toC${t}: ${partType};
-    var sum${t}: vec4f;
-    {
-      let cell = cells[${t * channels}u + c];
-      let pull = pulls[${t * channels}u + c];
-      let B = ${row("B", t)};
-      let C = ${row("C", t)};
-      let input = cell.x * cell.y;
-      let decay = ${t === chunkSteps - 1 ? `decay${t}` : "exp2(rate * cell.x)"};
-      let h = fma(B, vec4f(input), carried${t});
-      g = fma(C, vec4f(pull), g);
-      ${padded ? "g = select(g, vec4f(0.0), beyond);" : ""}
-      let slope = g * carried${t};
-      dRate = fma(slope, vec4f(cell.x), dRate);
-      toB${t} = ${part("g * input")};
-      toC${t} = ${part("h * pull")};
-      sum${t} = vec4f(${has("z") ? "dot(C, h)" : "0.0"}, dot(g, B), dot(slope, a), 0.0);
-      g = select(g * decay, vec4f(0.0), ${isCut(call, `${t}u`)});
-    }`;
+  const step = (t: number) => `(${fewSteps}u * q + ${t}u)`;
+  const there = (t: number) => /* wgsl */ `      let cell${t} = cells[${step(t)} * ${channels}u + c];
+      let B${t} = ${row("B", step(t))};
+      let input${t} = cell${t}.x * cell${t}.y;
+      let decay${t} = exp2(rate * cell${t}.x);
+      let carried${t} = decay${t} * ${unlessCut(step(t), t === 0 ? "start" : `h${t - 1}`)};
+      let h${t} = fma(B${t}, vec4f(input${t}), carried${t});`;
+  const back = (t: number) => /* wgsl */ `      var toB${t}: ${partType};
+      var toC${t}: ${partType};
+      var sum${t}: vec3f;
+      {
+        let pull = pulls[${step(t)} * ${channels}u + c];
+        let C = ${row("C", step(t))};
+        g = fma(C, vec4f(pull), g);
+        ${padded ? "g = select(g, vec4f(0.0), beyond);" : ""}
+        let slope = g * carried${t};
+        dRate = fma(slope, vec4f(cell${t}.x), dRate);
+        toB${t} = ${part(`g * input${t}`)};
+        toC${t} = ${part(`h${t} * pull`)};
+        sum${t} = vec3f(${has("z") ? `dot(C, h${t})` : "0.0"}, dot(g, B${t}), dot(slope, rate));
+        g = ${unlessCut(step(t), `g * decay${t}`)};
+      }`;
   const stride = strideOf(share, tile.quads);
-  const store = (
-    t: number,
-  ) => `    parts[s * ${stride}u + c + ${(t % tile.steps) * lanes * stride}u] = toB${t};
-    parts[s * ${stride}u + c + ${((t % tile.steps) + tile.steps) * lanes * stride}u] = toC${t};
-    sums[own + ${(t % tile.steps) * size}u] = sum${t};`;
-  const walked = (first: number) =>
-    each(tile.steps, (i) => walkBack(first + tile.steps - 1 - i)) + each(tile.steps, (i) => store(first + i));
+  const perStep = partsOfStep(tile);
+  const few = Array.from({ length: fewSteps }, (_, t) => t);
+  const steps = few.map(there).join("\n") + "\n" + few.map((t) => back(fewSteps - 1 - t)).join("\n");
+  const summing = (from: string) => /* wgsl */ `let from_ = ${from};
+${sumRows(tile, work)}`;
+  const whole = /* wgsl */ `      ${putSums(tile)}
+${each(
+  fewSteps,
+  (t) => `      {
+        let at = (${step(t)} % ${tile.steps}u) * ${2 * perStep}u + own;
+        parts[at] = toB${t};
+        parts[at + ${perStep}u] = toC${t};
+      }`,
+)}
+      if (q % ${tile.steps / fewSteps}u == 0u && q > 0u) {
+        workgroupBarrier();
+        ${summing(`${fewSteps}u * q`)}
+        workgroupBarrier();
+      }`;
+  const phases = Array.from({ length: fewSteps / tile.steps }, (_, j) => fewSteps - (j + 1) * tile.steps);
+  const parted = phases
+    .map(
+      (first) => /* wgsl */ `      {
+${each(
+  tile.steps,
+  (i) => `        parts[s * ${stride}u + c + ${i * perStep}u] = toB${first + i};
+        parts[s * ${stride}u + c + ${(i + tile.steps) * perStep}u] = toC${first + i};
+        sums[own + ${i * size}u] = vec4f(sum${first + i}, 0.0);`,
+)}
+        workgroupBarrier();
+        ${summing(step(first))}
+${finishCells(call, tile, tile.steps, split)}
+        workgroupBarrier();
+      }`,
+    )
+    .join("\n");
   return {
     reads: [...work.bound(names.filter(has))],
     writes: [...written, ...(split ? ["gated"] : []), "work"],
     workgroups: batch * spans.count * groups * share.perBlocks,
     workgroupSize: size,
     enable: tile.quads ? ["subgroups"] : [],
-    numbers: { putU: put("d_u"), putDelta: put("d_delta"), putZ: put("d_z") },
+    numbers: putNumbers(call),
     bytes:
       4 *
       (batch * length * dInner * (4 + (has("z") ? 2 : 0) + (has("d_y") ? 1 : 0)) +
@@ -167,22 +209,23 @@ ${rows.fetch}
         2 * batch * length * groups * dState * (1 + share.perBlocks) +
         2 * batch * spans.count * dInner * (dState + 1)),
     operations: batch * length * dInner * (21 * dState + 40),
-    code: /* wgsl */ `${stepFunction(call)}${sigmoid1}
+    code: /* wgsl */ `${stepAndSlope(call)}${gated ? sigmoids : ""}
 ${rows.memory}
 var<workgroup> cells: array<vec2f, ${chunkSteps * channels}>;
 var<workgroup> pulls: array<f32, ${chunkSteps * channels}>;
 var<workgroup> factors: array<vec2f, ${chunkSteps * channels}>;
-var<workgroup> parts: array<${partType}, ${2 * tile.steps * lanes * stride}>; // to B, to C: each (step, lane, channel)
-var<workgroup> sums: array<vec4f, ${tile.steps * size}>;
+var<workgroup> parts: array<${partType}, ${2 * tile.steps * perStep}>; // to B, to C
+var<workgroup> ends: array<vec2f, ${size}>;
+${sumsText(tile)}
 ${cutsText(call, chunkSteps)}
-${tile.quads ? sumOfQuad : ""}
+${tile.quads ? sumOfQuad : ""}${inside ? sumOfLanes : ""}
 fn run(group: u32, lane: u32${tile.quads ? ", subgroupLane: u32, subgroupSize: u32" : ""}) {${placeText(share, spans)}
+${cellsText(share)}
   let n = 4u * s;
   ${tile.quads ? "let turn = own % 4u;" : ""}
-  let skip = ${has("D") ? work.at("D", "d") : "0.0"};
-  let bias = ${has("deltaBias") ? work.at("deltaBias", "d") : "0.0"};
-  let a = ${states((m) => work.at("A", `${m} * dInner + d`))};
-  let rate = ${Math.LOG2E} * a;
+  let skip = ${has("D") ? work.at("D", "cellD") : "0.0"};
+  let bias = ${has("deltaBias") ? work.at("deltaBias", "cellD") : "0.0"};
+  let rate = ${Math.LOG2E} * ${states((m) => work.at("A", `${m} * dInner + d`))};
   let beyond = (vec4u(0u, 1u, 2u, 3u) ${tile.quads ? "^ vec4u(turn)" : ""}) + n >= vec4u(dState);
   var g = ${enters ? states(entered) : "vec4f(0.0)"};
   var dRate = vec4f(0.0);
@@ -197,58 +240,68 @@ ${rows.declare}
     let begin = first + ${chunkSteps}u * (i - 1u);
     let count = min(${chunkSteps}u, end - begin);
 ${eachCell((k) => {
-  const t = `(s + ${k * lanes}u)`;
-  const cell = `${within(t, chunkSteps, (k + 1) * lanes)} * ${channels}u + c`;
+  const t = `(cellS + ${k * lanes}u)`;
+  const cell = `${within(t, chunkSteps, (k + 1) * lanes)} * ${channels}u + cellC`;
   // What y before the gate is pulled by, and what the gradient of z is of that y.
-  const pull = gated ? `dy${k} * z${k} * p` : `dy${k}`;
-  const factor = gated ? `dy${k} * p * (1.0 + z${k} * sigmoid(-z${k}))` : "0.0";
+  const pull = gated ? `dy${k} * z${k} * gate.x` : `dy${k}`;
+  const factor = gated ? `dy${k} * gate.x * fma(z${k}, gate.y, 1.0)` : "0.0";
   return `    ${(k + 1) * lanes > chunkSteps ? `if (${t} < ${chunkSteps}u) ` : ""}{
       let inside = ${t} < count;
-      let x = delta${k} + bias;
-      ${gated ? `let p = sigmoid(z${k});` : ""}
-      cells[${cell}] = select(vec2f(0.0), vec2f(stepOf(x), u${k}), inside);
+      let step = stepAndSlope(delta${k} + bias);
+      ${gated ? `let gate = sigmoids(z${k});` : ""}
+      cells[${cell}] = select(vec2f(0.0), vec2f(step.x, u${k}), inside);
       pulls[${cell}] = select(0.0, ${pull}, inside);
-      factors[${cell}] = vec2f(${slope}, ${factor});
+      factors[${cell}] = vec2f(step.y, ${factor});
     }`;
 })}
 ${rows.put}${loadCuts(call, work, share, chunkSteps)}
     workgroupBarrier();
+    // The states that each four of the steps begin with.
+    var start0 = h;
+    var start1: vec4f;
+    var start2: vec4f;
+    var start3: vec4f;
+    for (var q = 0u; q < ${chunkSteps / fewSteps - 1}u; q++) {
 ${each(
-  chunkSteps,
-  (t) => `    let cell${t} = cells[${t * channels}u + c];
-    let decay${t} = exp2(rate * cell${t}.x);
-    let carried${t} = decay${t} * ${has("resets") ? `select(h, vec4f(0.0), ${isCut(call, `${t}u`)})` : "h"};
-    ${t < chunkSteps - 1 ? `h = fma(${row("B", t)}, vec4f(cell${t}.x * cell${t}.y), carried${t});` : ""}`,
+  fewSteps,
+  (t) => `      {
+        let cell = cells[${step(t)} * ${channels}u + c];
+        h = fma(${row("B", step(t))}, vec4f(cell.x * cell.y), exp2(rate * cell.x) * ${unlessCut(step(t), "h")});
+      }`,
 )}
-    for (var j = 0u; j < ${phases}u; j++) {
-      switch (j) {
-${each(
-  phases,
-  (j) => `case ${j}u: {
-${j === phases - 1 ? `    if (i > 1u) ${fetch(`begin - ${chunkSteps}u`)}` : ""}
-${walked((phases - 1 - j) * tile.steps)}
-}`,
-)}
-        default: {}
-      }
-      workgroupBarrier();
-      let from_ = ${tile.steps}u * (${phases - 1}u - j);
-${finishCells(call, tile, split)}
-${sumRows(tile, work)}
-      workgroupBarrier();
+      start1 = start2;
+      start2 = start3;
+      start3 = h;
+    }
+    if (i > 1u) ${fetch(`begin - ${chunkSteps}u`)}
+    for (var e = 0u; e < ${chunkSteps / fewSteps}u; e++) {
+      let q = (${chunkSteps / fewSteps - 1}u - e) % ${chunkSteps / fewSteps}u;
+      let start = start3;
+      start3 = start2;
+      start2 = start1;
+      start1 = start0;
+${steps}
+${inside ? whole : parted}
+    }
+    ${
+      inside
+        ? `workgroupBarrier();
+    ${summing("0u")}
+${finishCells(call, tile, chunkSteps, split)}`
+        : ""
     }
   }
   if (mine) {
     ${toStates((m) => work.at("sumsA", `(row * dState + ${m}) * dInner + d`), "dRate")}
     if (first == 0u) { ${toStates((m) => work.at("initial", `(b * dState + ${m}) * dInner + d`), "g")} }
   }
-  sums[own] = vec4f(dSkip, dBias, 0.0, 0.0);
+  ends[own] = vec2f(dSkip, dBias);
   workgroupBarrier();
-  if (s == 0u && mine) {
-    var all = vec4f(0.0);
-    for (var l = 0u; l < ${lanes}u; l++) { all += sums[l * ${channels}u + c]; }
-    ${work.at("sumsD", "row * dInner + d")} = all.x;
-    ${work.at("sumsBias", "row * dInner + d")} = all.y;
+  if (cellS == 0u && cellMine) {
+    var all = vec2f(0.0);
+    for (var l = 0u; l < ${lanes}u; l++) { all += ends[l * ${channels}u + cellC]; }
+    ${work.at("sumsD", "row * dInner + cellD")} = all.x;
+    ${work.at("sumsBias", "row * dInner + cellD")} = all.y;
   }
 }`,
   };

@@ -22,10 +22,15 @@ export interface Share {
   /** Whether some channels of a workgroup, or some states of a channel, are not there. */
   readonly ragged: boolean;
   readonly padded: boolean;
+  /**
+   * Whether 16 neighbours, which are in one subgroup, have four lanes of four channels: then what the lanes of a channel
+   * have is added up by shuffles (`sumOfLanes`). Otherwise neighbours have neighbouring channels.
+   */
+  readonly inside: boolean;
 }
 
 /** `vectors`: how many a lane should have. `most`: invocations of a workgroup, at most. */
-export function shareOf(call: KernelCall, vectors: number, most: number): Share {
+export function shareOf(call: KernelCall, vectors: number, most: number, gpu?: Gpu): Share {
   const { dInner, dState, groups } = call.sizes;
   const perGroup = dInner / groups;
   const all = Math.ceil(dState / 4);
@@ -44,6 +49,7 @@ export function shareOf(call: KernelCall, vectors: number, most: number): Share 
     perBlocks: Math.ceil(perGroup / channels),
     ragged: perGroup % channels !== 0,
     padded: dState !== 4 * lanes * own,
+    inside: (gpu?.subgroups?.least ?? 0) >= 16 && lanes === 4 && channels >= 4,
   };
 }
 
@@ -64,8 +70,8 @@ export function spansOf({ sizes: { length } }: KernelCall, gpu: Gpu, invocations
   const scan =
     gpu.scan ?? (invocations < tooFew * gpu.parallelism && length >= leastLength ? "spans" : "onePass");
   if (scan === "onePass") return { steps: null, count: 1 };
-  // Enough to fill the GPU; but then the spans are walked through too, so not many more than they have steps.
-  const wanted = Math.max((length * invocations) / gpu.parallelism, Math.sqrt(length), chunkSteps);
+  // Enough to half fill the GPU; but then the spans are walked through too, so not many more than they have steps.
+  const wanted = Math.max((2 * length * invocations) / gpu.parallelism, Math.sqrt(length), chunkSteps);
   const steps = 2 ** Math.floor(Math.log2(wanted));
   return { steps, count: Math.ceil(length / steps) };
 }
@@ -99,30 +105,57 @@ export function packable(call: KernelCall): Record<string, Extent> {
   };
 }
 
-/** `stepOf(x)`: Δ′ of x = Δ + Δbias. WGSL's exp may be off by 3 + 2|x| ulp, so it is given the rest after powers of two. */
+/**
+ * `exponential(x)`: exp(−|x|), 0 below 2⁻¹²⁶. WGSL's exp may be off by 3 + 2|x| ulp, so it is given the rest after powers
+ * of two, and those are made of their bits: ldexp takes 8 % of the whole scan (H100).
+ */
+const exponential = /* wgsl */ `
+fn exponential(x: f32) -> f32 {
+  let far = -min(abs(x), 104.0);
+  let n = round(far * 1.44269504);
+  let power = bitcast<f32>(u32(max(i32(n) + 127, 0)) << 23u);
+  return power * exp(fma(n, 2.12194440e-4, fma(n, -0.693359375, far)));
+}`;
+
+/** `stepOf(x)`: Δ′ of x = Δ + Δbias. */
 export function stepFunction({ sizes }: KernelCall): string {
   if (!sizes.softplus) return "fn stepOf(x: f32) -> f32 { return x; }";
-  return /* wgsl */ `${scalar(log1p)}
-fn stepOf(x: f32) -> f32 {
-  let far = select(-abs(x), -104.0, abs(x) > 104.0);
-  let n = round(far * 1.44269504);
-  let rest = fma(n, 2.12194440e-4, fma(n, -0.693359375, far));
-  return select(x, 0.0, x < 0.0) + log1p(ldexp(exp(rest), i32(n)));
+  return /* wgsl */ `${scalar(log1p)}${exponential}
+fn stepOf(x: f32) -> f32 { return select(x, 0.0, x < 0.0) + log1p(exponential(x)); }`;
+}
+
+/** `stepAndSlope(x)`: Δ′ of x = Δ + Δbias, and its derivative, from one exponential. */
+export function stepAndSlope({ sizes }: KernelCall): string {
+  if (!sizes.softplus) return "fn stepAndSlope(x: f32) -> vec2f { return vec2f(x, 1.0); }";
+  return /* wgsl */ `${scalar(log1p)}${exponential}
+fn stepAndSlope(x: f32) -> vec2f {
+  let e = exponential(x);
+  return vec2f(select(x, 0.0, x < 0.0) + log1p(e), select(1.0, e, x < 0.0) / (1.0 + e));
 }`;
 }
 
 export const sigmoid1 = scalar(sigmoid);
 
+/** `sigmoids(x)`: those of x and of −x, from one exponential. */
+export const sigmoids = /* wgsl */ `
+fn sigmoids(x: f32) -> vec2f {
+  let e = exp(-abs(x));
+  return select(vec2f(1.0, e), vec2f(e, 1.0), x < 0.0) / (1.0 + e);
+}`;
+
 /**
  * Declares b, span, its steps first … end, and of the invocation: channel c of the workgroup, d of all, lane s; mine: d is
  * there. `own` is `lane`, as a remainder, as s is: so Dawn sees that indices of workgroup memory need no check.
  */
-export function placeText({ channels, lanes, size, perGroup, perBlocks }: Share, spans: Spans): string {
+export function placeText(
+  { channels, lanes, size, perGroup, perBlocks, inside }: Share,
+  spans: Spans,
+): string {
   const { steps } = spans;
   return /* wgsl */ `
   let own = lane % ${size}u;
-  let c = own % ${channels}u;
-  let s = own / ${channels}u % ${lanes}u;
+  let c = ${inside ? "own / 16u * 4u + own % 4u" : `own % ${channels}u`};
+  let s = ${inside ? "own / 4u % 4u" : `own / ${channels}u % ${lanes}u`};
   let block = group % (groups * ${perBlocks}u);
   let row = group / (groups * ${perBlocks}u);
   let ofGroup = block / ${perBlocks}u;
@@ -134,6 +167,19 @@ export function placeText({ channels, lanes, size, perGroup, perBlocks }: Share,
   let span = row % spans;
   let first = ${steps === null ? "0u" : `span * ${steps}u`};
   let end = ${steps === null ? "length" : `min(length, first + ${steps}u)`};`;
+}
+
+/**
+ * Declares the cells of an invocation, which it reads and finishes: channel cellC of the workgroup, cellD of all, every
+ * lanes-th step from cellS on. Neighbours have neighbouring channels, whatever states they have.
+ */
+export function cellsText({ channels, lanes, perGroup, inside }: Share): string {
+  if (!inside) return "  let cellC = c; let cellS = s; let cellD = d; let cellMine = mine;";
+  return /* wgsl */ `  let cellC = own % ${channels}u;
+  let cellS = own / ${channels}u % ${lanes}u;
+  let cellInGroup = inGroup - c + cellC;
+  let cellMine = cellInGroup < ${perGroup}u;
+  let cellD = ofGroup * ${perGroup}u + min(cellInGroup, ${perGroup - 1}u);`;
 }
 
 /** Index i < `length` in workgroup memory, as a remainder where Dawn only sees that i < `reach`, which may be more. */
@@ -175,10 +221,16 @@ export interface Rows {
   readonly put: string;
 }
 
+/** A vector in the order n ^ turn, for each turn. */
+const turns = ["xyzw", "yxwz", "zwxy", "wzyx"];
+
+/** Vectors from the rows of one turn to those of the next: what neighbours read at once is in different banks. */
+export const turnStride = (lanes: number, steps: number): number => steps * lanes + 2;
+
 /**
  * Rows of B, of C or of both (`names`), of `steps` steps from `begin` on, padded to vectors: `fetch` takes them to registers,
- * `put` from there to rowsB and rowsC, with zeros behind the `count` that are there. `turned`: each vector four times, in
- * the orders n ^ turn.
+ * `put` from there to rowsB and rowsC, with zeros behind the `count` that are there. `turned`: all of them four times, the
+ * vectors in the orders n ^ turn.
  */
 export function rowsAhead(
   work: Work,
@@ -187,16 +239,22 @@ export function rowsAhead(
   steps: number,
   turned = false,
 ): Rows {
-  const copies = turned ? 4 : 1;
-  const width = lanes * vectors * copies;
+  const width = lanes * vectors;
   const all = steps * width;
   const rounds = Math.ceil(all / size);
   const eachName = (line: (name: string) => string) => names.map(line).join("\n");
-  const first = (r: number) => `i${r} / ${copies}u % ${lanes * vectors}u * 4u`;
-  const put = (r: number) =>
-    eachName((name) => `rows${name}[at] = select(vec4f(0.0), ${name}${r}, i${r} < count * ${width}u);`);
+  const put = (name: string, r: number) => {
+    const row = `select(vec4f(0.0), ${name}${r}, i${r} < count * ${width}u)`;
+    if (!turned) return `rows${name}[at] = ${row};`;
+    const each = turns.map(
+      (order, turn) => `rows${name}[at + ${turn * turnStride(width, steps)}u] = row.${order};`,
+    );
+    return `{ let row = ${row}; ${each.join(" ")} }`;
+  };
   return {
-    memory: eachName((name) => `var<workgroup> rows${name}: array<vec4f, ${all}>;`),
+    memory: eachName(
+      (name) => `var<workgroup> rows${name}: array<vec4f, ${turned ? 4 * turnStride(width, steps) : all}>;`,
+    ),
     declare: each(
       rounds,
       (r) => `  let i${r} = own + ${r * size}u;\n${eachName((name) => `  var ${name}${r}: vec4f;`)}`,
@@ -205,14 +263,14 @@ export function rowsAhead(
       rounds,
       (r) => `    {
       let at = ((b * length + min(begin + i${r} / ${width}u, end - 1u)) * groups + ofGroup) * dState;
-${eachName((name) => `      ${name}${r} = ${gather(padded, first(r), (m) => work.at(name, `at + ${m}`), turned)};`)}
+${eachName((name) => `      ${name}${r} = ${gather(padded, `i${r} % ${width}u * 4u`, (m) => work.at(name, `at + ${m}`))};`)}
     }`,
     ),
     put: each(
       rounds,
       (r) => `    ${(r + 1) * size > all ? `if (i${r} < ${all}u) ` : ""}{
       let at = ${within(`i${r}`, all, (r + 1) * size)};
-${put(r)}
+${eachName((name) => `      ${put(name, r)}`)}
     }`,
     ),
   };

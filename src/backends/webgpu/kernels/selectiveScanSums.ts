@@ -1,7 +1,7 @@
 /** The passes around the selective scan's way back: the gate, where it needs passes of its own, and the last sums. */
 import type { KernelCall, Pass } from "../kernel.ts";
 import { into, wide } from "./library.ts";
-import { type Share, sigmoid1, spanExtent, type Spans } from "./selectiveScanParts.ts";
+import { each, type Share, sigmoid1, spanExtent, type Spans } from "./selectiveScanParts.ts";
 import type { Work } from "./work.ts";
 
 /** `gated` = dy silu(z). */
@@ -37,12 +37,18 @@ fn run(group: u32, lane: u32) {
   };
 }
 
+/** Numbers that are read before they are added: to wait once, not for each. */
+const together = 8;
+
 /** Adds up over workgroups, sequences and spans, for every gradient of that kind that is asked for. */
 export function finishPass(call: KernelCall, work: Work, { perBlocks }: Share, spans: Spans): Pass[] {
   const { batch, length, dInner, dState, groups } = call.sizes;
   const rows = `batch * ${spanExtent(spans).wgsl}`;
   const overRows = (region: string, width: string) =>
-    `for (var r = 0u; r < ${rows}; r++) { sum += ${work.at(region, `r * ${width} + i`)}; }`;
+    `for (var r = 0u; r < ${rows}; r += ${together}u) {
+${each(together, (k) => `      let row${k} = ${work.at(region, `min(r + ${k}u, ${rows} - 1u) * ${width} + i`)};`)}
+${each(together, (k) => `      sum += select(0.0, row${k}, r + ${k}u < ${rows});`)}
+    }`;
   const overBlocks = (which: number) =>
     `for (var p = 0u; p < ${perBlocks}u; p++) {
       sum += ${work.at("sumsBC", `((i / dState * ${perBlocks}u + p) * 2u + ${which}u) * dState + i % dState`)};
