@@ -2,7 +2,7 @@ import { capture, type Device, gradients, selectiveScan } from "../../node.ts";
 import { type Case, replays, runCases } from "./cases.ts";
 import { scanFlops } from "./cost.ts";
 import { uniform } from "./inputs.ts";
-import type { Topic } from "./topic.ts";
+import type { BenchContext, Topic } from "./topic.ts";
 
 interface Size {
   readonly batch: number;
@@ -16,6 +16,14 @@ const sizes: readonly Size[] = [
   { batch: 1, length: 4096, dInner: 512 },
 ];
 
+/** What fills a large GPU. */
+const onGpu: readonly Size[] = [
+  { batch: 8, length: 512, dInner: 1536 },
+  { batch: 32, length: 512, dInner: 1536 },
+];
+
+const brief: readonly Size[] = [{ batch: 2, length: 16, dInner: 32 }];
+
 const dState = 16;
 
 export const scan: Topic = {
@@ -24,12 +32,17 @@ export const scan: Topic = {
     runCases(
       "scan",
       context,
-      (context.quick ? [{ batch: 2, length: 16, dInner: 32 }] : sizes).flatMap((size) => {
+      sizesFor(context).flatMap((size) => {
         const forward = scanCase(context.device, size, null);
         return [forward, scanCase(context.device, size, forward)];
       }),
     ),
 };
+
+function sizesFor({ quick, device }: BenchContext): readonly Size[] {
+  if (quick) return brief;
+  return device.name === "webgpu" ? [...sizes, ...onGpu] : sizes;
+}
 
 /**
  * The flops are counted in cost.ts; the rate is in elements of the state. Forward reads u, Δ, z and writes y; backward

@@ -40,10 +40,13 @@ import { Work } from "./work.ts";
 /** Vectors of four states that one invocation has at most. */
 const mostVectors = 4;
 
+/** Of the invocations that fill the GPU, the part from which on it is better that each has more states (H100). */
+const enough = 3 / 4;
+
 const forward: Kernel = (call, gpu) => {
   const { batch, dInner, dState } = call.sizes;
   const all = Math.ceil(dState / 4);
-  const vectors = Math.floor((batch * dInner * all) / gpu.parallelism);
+  const vectors = Math.floor((batch * dInner * all) / (enough * gpu.parallelism));
   const share = shareOf(call, Math.min(mostVectors, Math.max(1, vectors)), Math.min(256, gpu.invocations));
   const spans = spansOf(call, gpu, batch * dInner * share.lanes);
   const work = new Work();
@@ -100,7 +103,7 @@ ${rows.fetch}
   const clear = (j: number) =>
     padded ? `h${j} = select(h${j}, vec4f(0.0), vec4u(0u, 1u, 2u, 3u) + ${n(j)} >= vec4u(dState));` : "";
   return {
-    reads: [...work.bound(used), ...(work.length > 0 ? ["work"] : [])],
+    reads: [...rows.bind(work.bound(used)), ...(work.length > 0 ? ["work"] : [])],
     writes: ["y", "next_state", ...(kept ? ["chunks"] : [])],
     workgroups: batch * spans.count * groups * share.perBlocks,
     workgroupSize: size,

@@ -196,7 +196,7 @@ ${finishCells(call, tile, tile.steps, split)}
     )
     .join("\n");
   return {
-    reads: [...work.bound(names.filter(has))],
+    reads: [...rows.bind(work.bound(names.filter(has)))],
     writes: [...written, ...(split ? ["gated"] : []), "work"],
     workgroups: batch * spans.count * groups * share.perBlocks,
     workgroupSize: size,

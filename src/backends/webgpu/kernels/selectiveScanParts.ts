@@ -59,8 +59,8 @@ export interface Spans {
   readonly count: number;
 }
 
-/** Below this part of the invocations that fill the GPU, one pass over time is slower than three over spans. */
-const tooFew = 1 / 4;
+/** Below this part of the invocations that fill the GPU, one pass over time is slower than three over spans (H100). */
+const tooFew = 3 / 16;
 
 /** Shorter sequences are not worth more dispatches. */
 const leastLength = 256;
@@ -215,6 +215,8 @@ function four(first: string, turned: boolean): string[] {
 
 /** Text for the rows of B and C: their place in workgroup memory, registers, the way there, and the way from there. */
 export interface Rows {
+  /** How a pass binds these buffers: B and C by vectors where the rows are whole ones. */
+  bind(names: readonly string[]): string[];
   readonly memory: string;
   readonly declare: string;
   readonly fetch: string;
@@ -242,7 +244,7 @@ export function rowsAhead(
   const width = lanes * vectors;
   const all = steps * width;
   const rounds = Math.ceil(all / size);
-  const eachName = (line: (name: string) => string) => names.map(line).join("\n");
+  const eachName = (line: (name: "B" | "C") => string) => names.map(line).join("\n");
   const put = (name: string, r: number) => {
     const row = `select(vec4f(0.0), ${name}${r}, i${r} < count * ${width}u)`;
     if (!turned) return `rows${name}[at] = ${row};`;
@@ -251,7 +253,13 @@ export function rowsAhead(
     );
     return `{ let row = ${row}; ${each.join(" ")} }`;
   };
+  const whole = names.filter((name) => !padded && !work.has(name));
+  const rowAt = (name: "B" | "C", r: number) =>
+    whole.includes(name)
+      ? `${name}[at / 4u + i${r} % ${width}u]`
+      : gather(padded, `i${r} % ${width}u * 4u`, (m) => work.at(name, `at + ${m}`));
   return {
+    bind: (all) => all.map((name) => (whole.some((own) => own === name) ? `${name}: vec4f` : name)),
     memory: eachName(
       (name) => `var<workgroup> rows${name}: array<vec4f, ${turned ? 4 * turnStride(width, steps) : all}>;`,
     ),
@@ -263,7 +271,7 @@ export function rowsAhead(
       rounds,
       (r) => `    {
       let at = ((b * length + min(begin + i${r} / ${width}u, end - 1u)) * groups + ofGroup) * dState;
-${eachName((name) => `      ${name}${r} = ${gather(padded, `i${r} % ${width}u * 4u`, (m) => work.at(name, `at + ${m}`))};`)}
+${eachName((name) => `      ${name}${r} = ${rowAt(name, r)};`)}
     }`,
     ),
     put: each(

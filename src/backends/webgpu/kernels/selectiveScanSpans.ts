@@ -70,7 +70,7 @@ ${rows.fetch}
     : ["u", "delta", "A", "B", "deltaBias", "resets"];
   const put = (m: string) => work.at("starts", `(row * dState + ${m}) * dInner + d`);
   return {
-    reads: work.bound(names.filter((name) => call.has(name))),
+    reads: rows.bind(work.bound(names.filter((name) => call.has(name)))),
     writes: ["work"],
     workgroups: batch * spans.count * groups * share.perBlocks,
     workgroupSize: size,
