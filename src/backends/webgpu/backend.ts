@@ -27,13 +27,14 @@ export interface GpuExecutable extends Executable {
   readonly dispatches: readonly Dispatch[];
   /** Runs that often, in one submission. */
   repeat(times: number): void;
-  /** Runs once, each dispatch in a pass of its own: how long each took, in seconds. Null where the GPU has no clock. */
-  profile(): Promise<number[] | null>;
   /**
-   * Runs that often, each run in one pass as `run` has it: how long the GPU took for each, in seconds, or null. With `of`,
-   * of some dispatches only.
+   * Runs so many passes, each of which is what `run` does, `times` times; with `of`, some dispatches only. Returns how long
+   * one time took the GPU in each pass, in seconds; null where it has no clock. To begin and end a pass takes a few µs.
    */
-  time(runs: number, of?: (dispatch: Dispatch) => boolean): Promise<number[] | null>;
+  time(
+    passes: number,
+    options?: { times?: number; of?: (dispatch: Dispatch) => boolean },
+  ): Promise<number[] | null>;
 }
 
 /** Dispatches of single calls that wait at most to be submitted together. */
@@ -226,7 +227,7 @@ export class WebGpuBackend implements Backend {
       this.#submit();
       this.device.queue.submit([own()]);
     };
-    const executable = {
+    const executable: GpuExecutable & { outside: unknown } = {
       bytes,
       arenaBytes,
       dispatches,
@@ -236,15 +237,11 @@ export class WebGpuBackend implements Backend {
         next = ++runs > 1 ? commands() : null;
       },
       repeat: (times: number) => submit(() => commands(times)),
-      profile: async () => {
-        await this.settle();
-        const alone = encoded.map((dispatch) => [dispatch]);
-        return timePasses(this.device, alone);
-      },
-      time: async (runs: number, of: (dispatch: Dispatch) => boolean = () => true) => {
+      time: async (passes, { times = 1, of = () => true } = {}) => {
         await this.settle();
         const some = encoded.filter((_, i) => of(dispatches[i]));
-        return timePasses(this.device, Array<typeof encoded>(runs).fill(some));
+        const seconds = await timePasses(this.device, some, passes, times);
+        return seconds?.map((all) => all / times) ?? null;
       },
       free: () => {
         if (freed) return;

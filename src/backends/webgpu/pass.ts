@@ -29,27 +29,37 @@ export function encodePass(
 /** Passes whose times one query set holds: a device has sets of 4096 numbers. */
 const mostTimed = 2048;
 
-/** Runs the passes, one after the other, and returns how long the GPU took for each, in seconds; null without a clock. */
+/**
+ * Runs so many passes, in each of which all dispatches come that often, and returns how long the GPU took for each pass, in
+ * seconds; null without a clock.
+ */
 export async function timePasses(
   device: GPUDevice,
-  passes: readonly (readonly Encoded[])[],
+  dispatches: readonly Encoded[],
+  passes: number,
+  times: number,
 ): Promise<number[] | null> {
   if (!device.features.has("timestamp-query")) return null;
   const seconds: number[] = [];
-  for (let at = 0; at < passes.length; at += mostTimed) {
-    seconds.push(...(await timeSome(device, passes.slice(at, at + mostTimed))));
+  for (let left = passes; left > 0; left -= mostTimed) {
+    seconds.push(...(await timeSome(device, dispatches, Math.min(left, mostTimed), times)));
   }
   return seconds;
 }
 
-async function timeSome(device: GPUDevice, passes: readonly (readonly Encoded[])[]): Promise<number[]> {
-  const count = 2 * passes.length;
+async function timeSome(
+  device: GPUDevice,
+  dispatches: readonly Encoded[],
+  passes: number,
+  times: number,
+): Promise<number[]> {
+  const count = 2 * passes;
   const querySet = device.createQuerySet({ type: "timestamp", count });
   const resolved = device.createBuffer({ size: 8 * count, usage: QUERY_RESOLVE | COPY_SRC });
   const staging = device.createBuffer({ size: 8 * count, usage: MAP_READ | COPY_DST });
   const encoder = device.createCommandEncoder();
-  for (const [i, dispatches] of passes.entries()) {
-    encodePass(encoder, dispatches, 1, {
+  for (let i = 0; i < passes; i++) {
+    encodePass(encoder, dispatches, times, {
       querySet,
       beginningOfPassWriteIndex: 2 * i,
       endOfPassWriteIndex: 2 * i + 1,
@@ -59,8 +69,8 @@ async function timeSome(device: GPUDevice, passes: readonly (readonly Encoded[])
   encoder.copyBufferToBuffer(resolved, 0, staging, 0, 8 * count);
   device.queue.submit([encoder.finish()]);
   await staging.mapAsync(1); // GPUMapMode.READ
-  const times = new BigUint64Array(staging.getMappedRange());
-  const seconds = passes.map((_, i) => Number(times[2 * i + 1] - times[2 * i]) / 1e9);
+  const ticks = new BigUint64Array(staging.getMappedRange());
+  const seconds = Array.from({ length: passes }, (_, i) => Number(ticks[2 * i + 1] - ticks[2 * i]) / 1e9);
   querySet.destroy();
   for (const buffer of [resolved, staging]) buffer.destroy();
   return seconds;

@@ -70,22 +70,26 @@ export async function runCases(topic: string, context: BenchContext, cases: read
   }
 }
 
+/** Passes over which a median is taken, and how often each does what is timed: to begin and end a pass takes time, too. */
+const passes = 16;
+const timesInPass = 8;
+
 /**
  * How long the GPU itself takes for what is replayed there, by its own clock: without what JavaScript takes to tell it,
  * which is more for programs of many small dispatches.
  */
-async function secondsOnGpu(
+export async function secondsOnGpu(
   cases: readonly Case[],
   { quick }: BenchContext,
 ): Promise<ReadonlyMap<Case, number>> {
-  const runs = quick ? 2 : 64;
+  const options = { times: quick ? 1 : timesInPass };
   const clock = new Map<Case, number>();
   for (const subject of cases) {
     if (!subject.executables?.length) continue;
     let seconds = 0;
     for (const executable of subject.executables) {
-      executable.repeat(runs); // a GPU that was idle begins slowly
-      seconds += median((await executable.time(runs)) ?? [NaN]);
+      executable.repeat(passes); // a GPU that was idle begins slowly
+      seconds += median((await executable.time(quick ? 2 : passes, options)) ?? [NaN]);
     }
     if (seconds > 0) clock.set(subject, seconds);
   }

@@ -1,6 +1,14 @@
-import { Decoder, type Device, type GpuExecutable, mamba, Trainer, UsageError } from "../../node.ts";
+import {
+  Decoder,
+  type Device,
+  type GpuDispatch,
+  type GpuExecutable,
+  mamba,
+  Trainer,
+  UsageError,
+} from "../../node.ts";
 import { watch } from "../watch.ts";
-import { paceOf } from "./cases.ts";
+import { paceOf, secondsOnGpu } from "./cases.ts";
 import { config130m, sizeOf, smallDecode } from "./decode.ts";
 import { gpuExecutableOf, type GpuLimits, gpuLimits } from "./gpuLimits.ts";
 import { repeatingParameters } from "./inputs.ts";
@@ -29,7 +37,9 @@ export const kernels: Topic = {
     const limits = gpuLimits(context);
     try {
       const samples = await interleave(limits.cases, paceOf(context));
-      const secondsOf = (subject: GpuLimits["cases"][number]) => samples.get(subject)!.medianMs / 1000; // all were measured
+      const clock = await secondsOnGpu(limits.cases, context);
+      const secondsOf = (subject: GpuLimits["cases"][number]) =>
+        clock.get(subject) ?? samples.get(subject)!.medianMs / 1000; // all were measured
       const limitOf: LimitOf = (dispatches) => limits.limitOfDispatches(dispatches, secondsOf);
       const subjects = [
         () => decoding(device, quick ? smallDecode : config130m),
@@ -88,23 +98,30 @@ function programsOf({ compiled }: ReturnType<typeof watch>): GpuExecutable[] {
   return compiled.flatMap(({ executable }) => gpuExecutableOf(executable) ?? []);
 }
 
-/** A line for each kernel, the slowest first, and one for all of them together. */
+/**
+ * A line for each kernel, the slowest first, and one for all of them together. Those of one kernel run one after the other in
+ * one pass, by the GPU's clock: a pass of its own takes longer to begin and end than a small kernel does.
+ */
 async function measure(subject: Subject, context: BenchContext, limitOf: LimitOf): Promise<void> {
   const { device, quick, progress, report } = context;
   const { name, programs } = subject;
   progress(`${name}: ${programs.length} programs`);
   const all = programs.flatMap(({ dispatches }) => dispatches);
   const settle = async () => device.backend.settle?.();
-
   const times = quick ? 2 : 32;
-  for (const program of programs) program.repeat(times); // a GPU that was idle begins slowly
-  const rounds = quick ? 2 : 20;
-  const profiles: number[][] = [];
-  for (let round = -1; round < rounds; round++) {
-    const seconds: (number[] | null)[] = [];
-    for (const program of programs) seconds.push(await program.profile());
-    if (round >= 0 && !seconds.includes(null)) profiles.push(seconds.flatMap((some) => some ?? [])); // the first warms
-  }
+
+  /** Milliseconds of the GPU for the dispatches of that label, or all, run by run; null without a clock. */
+  const clock = async (label?: string): Promise<number[] | null> => {
+    const sums = Array<number>(times).fill(0);
+    for (const program of programs) {
+      program.repeat(times); // a GPU that was idle begins slowly
+      const of = (dispatch: GpuDispatch) => label === undefined || dispatch.label === label;
+      const seconds = await program.time(times, { of });
+      if (seconds === null) return null;
+      for (const [i, own] of seconds.entries()) sums[i] += 1000 * own;
+    }
+    return sums;
+  };
   const line = (
     what: string,
     ms: readonly number[],
@@ -134,17 +151,15 @@ async function measure(subject: Subject, context: BenchContext, limitOf: LimitOf
       details: { ...limit.details, ...details },
     };
   };
-  if (profiles.length > 0) {
-    const lines = [...new Set(all.map(({ label }) => label))].map((label) => {
-      const own = [...all.keys()].filter((i) => all[i].label === label);
-      const ms = profiles.map((seconds) => 1000 * own.reduce((sum, i) => sum + seconds[i], 0));
-      const of = own.map((i) => all[i]);
-      return line(`${label} x ${own.length}`, ms, of, {});
-    });
-    for (const each of lines.sort((a, b) => b.medianMs - a.medianMs)) report(each);
+  const lines: BenchLine[] = [];
+  for (const label of new Set(all.map((dispatch) => dispatch.label))) {
+    const of = all.filter((dispatch) => dispatch.label === label);
+    const ms = await clock(label);
+    if (ms) lines.push(line(`${label} x ${of.length}`, ms, of, {}));
   }
+  for (const each of lines.sort((a, b) => b.medianMs - a.medianMs)) report(each);
 
-  const [alone, telling, computing]: [number[], number[], number[]] = [[], [], []];
+  const [alone, telling]: [number[], number[]] = [[], []];
   for (let round = 0; round < (quick ? 2 : 7); round++) {
     await settle();
     const started = performance.now();
@@ -154,17 +169,13 @@ async function measure(subject: Subject, context: BenchContext, limitOf: LimitOf
     const told = performance.now();
     for (const program of programs) program.run();
     telling.push(performance.now() - told);
-    let seconds = 0;
-    for (const program of programs) seconds += median((await program.time(times)) ?? [NaN]);
-    computing.push(1000 * seconds);
   }
   await settle();
-  const kernelMs =
-    profiles.length > 0 ? median(profiles.map((some) => 1000 * some.reduce((a, b) => a + b, 0))) : NaN;
+  const computing = await clock();
   report(
     line(`all ${all.length} dispatches`, alone, all, {
       javascriptMs: median(telling),
-      ...(Number.isFinite(kernelMs) && { kernelMs, gpuMs: median(computing) }),
+      ...(computing && { gpuMs: median(computing) }),
       programs: programs.length,
     }),
   );
