@@ -7,8 +7,8 @@
  * up over workgroups and spans. Where batch · dInner does not fill the GPU, the adjoint is first carried over spans
  * (selectiveScanSpans.ts).
  *
- * Traffic: 7 + dState / 16 floats for each step and channel, and dState / 8 for the sums; 6 more where the device binds
- * but 8 buffers, so that the gate has passes of its own. Large states share few channels, and write much for B and C.
+ * Traffic: 7 + dState / 16 floats for each step and channel, and dState / 8 for the sums; 2 more where the device binds
+ * but 8 buffers, so that the gradient of z goes by the work buffer. Large states share few channels, and write much for B and C.
  *
  * Its time is that of its instructions (docs/decisions/gpu-scan.md): for four states and a step 7 exponentials, some 60
  * multiplications and fused multiply-adds, 11 exchanges with neighbours or, without those, through workgroup memory, and 9
@@ -35,7 +35,7 @@ import {
   turnStride,
   within,
 } from "./selectiveScanParts.ts";
-import { finishPass, gatePass, ungatePass } from "./selectiveScanSums.ts";
+import { finishPass } from "./selectiveScanSums.ts";
 import { addStates, carryPass, reducePass } from "./selectiveScanSpans.ts";
 import {
   fewSteps,
@@ -69,35 +69,32 @@ export const selectiveScanBackward: Kernel = (call, gpu) => {
 
   const given = ["u", "delta", "z", "d_y", "chunks"].filter((name) => call.has(name));
   const streams = [...given, "d_u", "d_delta", ...(call.has("z") ? ["d_z"] : [])];
-  const split = streams.length + 1 > gpu.storageBuffers;
+  const apart = streams.length + 1 > gpu.storageBuffers; // the gradient of z goes by the work buffer
+  if (apart) work.add("gates", extent(call, "batch", "length", "dInner"));
   const inputs = packable(call);
   delete inputs.state;
   if (spans.steps !== null) delete inputs.d_next_state; // it is carried to the last span
-  const passes = work.pack(inputs, call, streams.length - (split ? 2 : 0), gpu.storageBuffers);
+  const passes = work.pack(inputs, call, streams.length - (apart ? 1 : 0), gpu.storageBuffers);
   if (spans.steps !== null) {
     passes.push(reducePass(call, work, spans, "backward", gpu), carryPass(call, work, spans, "backward"));
   }
-  if (split) passes.push(gatePass(call));
-  passes.push(backPass(call, work, tile, spans, split));
-  if (split && call.has("d_z")) passes.push(ungatePass(call));
+  passes.push(backPass(call, work, tile, spans, apart));
   passes.push(...finishPass(call, work, tile.share, spans));
   const scratch: Record<string, number> = { work: work.length };
-  if (split) scratch.gated = call.length("u");
   for (const name of streams.slice(given.length)) if (!call.has(name)) scratch[name] = 1; // bound, not written
   return { passes, scratch };
 };
 
-function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, split: boolean): Pass {
+function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, apart: boolean): Pass {
   const { share } = tile;
   const { channels, lanes, size, padded, ragged, inside } = share;
   const rows = rowsAhead(work, tile.rows ? ["B", "C"] : [], share, chunkSteps, tile.quads);
   const { batch, length, dInner, dState, groups } = call.sizes;
   const has = (name: string) => call.has(name);
-  const gated = has("z") && !split;
-  const names = ["u", "delta", "A", "B", "C", "D", "deltaBias", "resets", "chunks"];
-  if (!split) names.push("z", "d_y");
+  const gated = has("z");
+  const names = ["u", "delta", "z", "d_y", "A", "B", "C", "D", "deltaBias", "resets", "chunks"];
   if (spans.steps === null) names.push("d_next_state");
-  const written = ["d_u", "d_delta", ...(has("z") && !split ? ["d_z"] : [])];
+  const written = ["d_u", "d_delta", ...(gated && !apart ? ["d_z"] : [])];
   const entered =
     spans.steps !== null
       ? (m: string) => work.at("starts", `(row * dState + ${m}) * dInner + d`)
@@ -129,7 +126,7 @@ ${eachCell(
         u${k} = u[at];
         delta${k} = delta[at];
         ${gated ? `z${k} = z[at];` : ""}
-        ${has("d_y") ? `dy${k} = ${split ? "gated" : "d_y"}[at];` : ""}
+        ${has("d_y") ? `dy${k} = d_y[at];` : ""}
       }`,
 )}
 ${rows.fetch}
@@ -190,14 +187,14 @@ ${each(
 )}
         workgroupBarrier();
         ${summing(step(first))}
-${finishCells(call, tile, tile.steps, split)}
+${finishCells(call, work, tile, tile.steps)}
         workgroupBarrier();
       }`,
     )
     .join("\n");
   return {
     reads: [...rows.bind(work.bound(names.filter(has)))],
-    writes: [...written, ...(split ? ["gated"] : []), "work"],
+    writes: [...written, "work"],
     workgroups: batch * spans.count * groups * share.perBlocks,
     workgroupSize: size,
     enable: tile.quads ? ["subgroups"] : [],
@@ -287,7 +284,7 @@ ${inside ? whole : parted}
       inside
         ? `workgroupBarrier();
     ${summing("0u")}
-${finishCells(call, tile, chunkSteps, split)}`
+${finishCells(call, work, tile, chunkSteps)}`
         : ""
     }
   }

@@ -1,41 +1,8 @@
-/** The passes around the selective scan's way back: the gate, where it needs passes of its own, and the last sums. */
+/** The last pass of the selective scan's way back: what workgroups have of a gradient, added up. */
 import type { KernelCall, Pass } from "../kernel.ts";
 import { into, wide } from "./library.ts";
-import { each, type Share, sigmoid1, spanExtent, type Spans } from "./selectiveScanParts.ts";
+import { each, type Share, spanExtent, type Spans } from "./selectiveScanParts.ts";
 import type { Work } from "./work.ts";
-
-/** `gated` = dy silu(z). */
-export function gatePass(call: KernelCall): Pass {
-  const count = call.length("u");
-  return {
-    reads: ["z", "d_y"],
-    writes: ["gated"],
-    workgroups: Math.ceil(count / wide),
-    workgroupSize: wide,
-    code: /* wgsl */ `${sigmoid1}
-fn run(group: u32, lane: u32) {
-  let i = ${wide}u * group + lane;
-  if (i < batch * length * dInner) { gated[i] = d_y[i] * z[i] * sigmoid(z[i]); }
-}`,
-  };
-}
-
-/** The gradient of z, from what `gated` then holds: what is gated. */
-export function ungatePass(call: KernelCall): Pass {
-  const count = call.length("u");
-  return {
-    reads: ["z", "d_y", "gated"],
-    writes: ["d_z"],
-    workgroups: Math.ceil(count / wide),
-    workgroupSize: wide,
-    code: /* wgsl */ `${sigmoid1}
-fn run(group: u32, lane: u32) {
-  let i = ${wide}u * group + lane;
-  if (i >= batch * length * dInner) { return; }
-  d_z[i] ${into(call.adds("d_z"))} d_y[i] * gated[i] * sigmoid(z[i]) * (1.0 + z[i] * sigmoid(-z[i]));
-}`,
-  };
-}
 
 /** Numbers that are read before they are added: to wait once, not for each. */
 const together = 8;
@@ -78,9 +45,16 @@ ${each(together, (k) => `      sum += select(0.0, row${k}, r + ${k}u < ${rows});
       terms: 1,
       sum: `sum = ${work.at("initial", "i")};`,
     },
+    {
+      name: "d_z",
+      count: work.has("gates") ? call.length("u") : 0,
+      extent: "batch * length * dInner",
+      terms: 1,
+      sum: `sum = ${work.at("gates", "i")};`,
+    },
     { name: "d_B", ...perStep, terms: perBlocks, sum: overBlocks(0) },
     { name: "d_C", ...perStep, terms: perBlocks, sum: overBlocks(1) },
-  ].filter(({ name }) => call.has(name));
+  ].filter(({ name, count }) => call.has(name) && count > 0);
   if (outputs.length === 0) return [];
   const all = outputs.reduce((sum, { count }) => sum + count, 0);
   return [

@@ -102,13 +102,19 @@ function putText(call: KernelCall, name: (typeof perCell)[number], value: string
  * Finishes the gradients of `steps` steps from `from_` on, of what the states of a channel give to each, added up; an
  * invocation has every lanes-th cell of a channel.
  */
-export function finishCells(call: KernelCall, { share }: Tile, steps: number, split: boolean): string {
+export function finishCells(call: KernelCall, work: Work, { share }: Tile, steps: number): string {
   const { channels, lanes, size, inside } = share;
   const stride = sumsStride(share);
   const summed = inside
     ? `let sum = vec3f(${[0, 1, 2].map((j) => `sums[i * ${3 * stride}u + ${j * stride}u + cellC]`).join(", ")});`
     : `var sum = vec4f(0.0);
         for (var l = 0u; l < ${lanes}u; l++) { sum += sums[i * ${size}u + l * ${channels}u + cellC]; }`;
+  const dGate = "factor.y * fma(skip, cell.y, sum.x)";
+  const gate = work.has("gates")
+    ? `${work.at("gates", "at")} = ${dGate};`
+    : call.has("z")
+      ? putText(call, "z", dGate)
+      : "";
   return each(Math.ceil(steps / lanes), (k) => {
     const i = within(`(cellS + ${k * lanes}u)`, steps, (k + 1) * lanes);
     const there = (k + 1) * lanes > steps ? `cellS + ${k * lanes}u < ${steps}u && ` : "";
@@ -121,10 +127,9 @@ export function finishCells(call: KernelCall, { share }: Tile, steps: number, sp
         let factor = factors[t * ${channels}u + cellC];
         ${summed}
         let dStep = fma(cell.y, sum.y, ${Math.LN2} * sum.z) * factor.x;
-        let y = fma(skip, cell.y, sum.x);
         ${putText(call, "u", "fma(skip, pull, cell.x * sum.y)")}
         ${putText(call, "delta", "dStep")}
-        ${split ? "gated[at] = y;" : call.has("z") ? putText(call, "z", "factor.y * y") : ""}
+        ${gate}
         dSkip = fma(cell.y, pull, dSkip);
         dBias += dStep;
       }`;
