@@ -18,10 +18,9 @@ import type { Kernel, KernelCall, Pass } from "../kernel.ts";
 import {
   cellsText,
   chunkSteps,
-  each,
   cutsText,
+  each,
   gather,
-  isCut,
   loadCuts,
   packable,
   placeText,
@@ -32,25 +31,20 @@ import {
   spanExtent,
   spansOf,
   stepAndSlope,
-  turnStride,
   within,
 } from "./selectiveScanParts.ts";
-import { finishPass } from "./selectiveScanSums.ts";
 import { addStates, carryPass, reducePass } from "./selectiveScanSpans.ts";
+import { finishPass } from "./selectiveScanSums.ts";
 import {
-  fewSteps,
-  finishCells,
   partsOfStep,
   putNumbers,
-  putSums,
-  strideOf,
   sumOfLanes,
   sumOfQuad,
-  sumRows,
   sumsText,
   type Tile,
   tileOf,
 } from "./selectiveScanTile.ts";
+import { walkText } from "./selectiveScanWalk.ts";
 import { extent, Work } from "./work.ts";
 
 export const selectiveScanBackward: Kernel = (call, gpu) => {
@@ -87,7 +81,7 @@ export const selectiveScanBackward: Kernel = (call, gpu) => {
 
 function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, apart: boolean): Pass {
   const { share } = tile;
-  const { channels, lanes, size, padded, ragged, inside } = share;
+  const { channels, lanes, size, padded, inside } = share;
   const rows = rowsAhead(work, tile.rows ? ["B", "C"] : [], share, chunkSteps, tile.quads);
   const { batch, length, dInner, dState, groups } = call.sizes;
   const has = (name: string) => call.has(name);
@@ -102,20 +96,8 @@ function backPass(call: KernelCall, work: Work, tile: Tile, spans: Spans, apart:
   const enters = spans.steps !== null || has("d_next_state");
   const states = (at: (m: string) => string) => gather(padded, "n", at, tile.quads);
   const toStates = (at: (m: string) => string, value: string) => scatter(padded, "n", at, value, tile.quads);
-  const row = (name: string, t: string) =>
-    tile.rows
-      ? `rows${name}[${tile.quads ? `turn * ${turnStride(lanes, chunkSteps)}u + ${t} * ${lanes}u + s` : `${t} * ${lanes}u + s`}]`
-      : states((m) =>
-          work.at(name, `((b * length + begin + min(${t}, count - 1u)) * groups + ofGroup) * dState + ${m}`),
-        );
-  const part = (value: string) => {
-    const own = ragged ? `select(vec4f(0.0), ${value}, mine)` : value;
-    return tile.quads ? `sumOfQuad(${own})` : own;
-  };
   const partType = tile.quads ? "f32" : "vec4f";
   const eachCell = (line: (k: number) => string) => each(Math.ceil(chunkSteps / lanes), line);
-  const unlessCut = (t: string, value: string) =>
-    has("resets") ? `select(${value}, vec4f(0.0), ${isCut(call, t)})` : value;
   // What comes from slow memory for 16 steps is on its way to registers while the 16 after them are gone through.
   const fetch = (begin: string) => `{
       let begin = ${begin};
@@ -133,65 +115,7 @@ ${rows.fetch}
       h = ${states((m) => `chunks[(kept + ${m}) * dInner + d]`)};
     }`;
 
-  const step = (t: number) => `(${fewSteps}u * q + ${t}u)`;
-  const there = (t: number) => /* wgsl */ `      let cell${t} = cells[${step(t)} * ${channels}u + c];
-      let B${t} = ${row("B", step(t))};
-      let input${t} = cell${t}.x * cell${t}.y;
-      let decay${t} = exp2(rate * cell${t}.x);
-      let carried${t} = decay${t} * ${unlessCut(step(t), t === 0 ? "start" : `h${t - 1}`)};
-      let h${t} = fma(B${t}, vec4f(input${t}), carried${t});`;
-  const back = (t: number) => /* wgsl */ `      var toB${t}: ${partType};
-      var toC${t}: ${partType};
-      var sum${t}: vec3f;
-      {
-        let pull = pulls[${step(t)} * ${channels}u + c];
-        let C = ${row("C", step(t))};
-        g = fma(C, vec4f(pull), g);
-        ${padded ? "g = select(g, vec4f(0.0), beyond);" : ""}
-        let slope = g * carried${t};
-        dRate = fma(slope, vec4f(cell${t}.x), dRate);
-        toB${t} = ${part(`g * input${t}`)};
-        toC${t} = ${part(`h${t} * pull`)};
-        sum${t} = vec3f(${has("z") ? `dot(C, h${t})` : "0.0"}, dot(g, B${t}), dot(slope, rate));
-        g = ${unlessCut(step(t), `g * decay${t}`)};
-      }`;
-  const stride = strideOf(share, tile.quads);
-  const perStep = partsOfStep(tile);
-  const few = Array.from({ length: fewSteps }, (_, t) => t);
-  const steps = few.map(there).join("\n") + "\n" + few.map((t) => back(fewSteps - 1 - t)).join("\n");
-  const summing = (from: string) => /* wgsl */ `let from_ = ${from};
-${sumRows(tile, work)}`;
-  const whole = /* wgsl */ `      ${putSums(tile)}
-${each(
-  fewSteps,
-  (t) => `      {
-        let at = (${step(t)} % ${tile.steps}u) * ${2 * perStep}u + own;
-        parts[at] = toB${t};
-        parts[at + ${perStep}u] = toC${t};
-      }`,
-)}
-      if (q % ${tile.steps / fewSteps}u == 0u && q > 0u) {
-        workgroupBarrier();
-        ${summing(`${fewSteps}u * q`)}
-        workgroupBarrier();
-      }`;
-  const phases = Array.from({ length: fewSteps / tile.steps }, (_, j) => fewSteps - (j + 1) * tile.steps);
-  const parted = phases
-    .map(
-      (first) => /* wgsl */ `      {
-${each(
-  tile.steps,
-  (i) => `        parts[s * ${stride}u + c + ${i * perStep}u] = toB${first + i};
-        parts[s * ${stride}u + c + ${(i + tile.steps) * perStep}u] = toC${first + i};
-        sums[own + ${i * size}u] = vec4f(sum${first + i}, 0.0);`,
-)}
-        workgroupBarrier();
-        ${summing(step(first))}
-${finishCells(call, work, tile, tile.steps)}
-        workgroupBarrier();
-      }`,
-    )
-    .join("\n");
+  const { there, back } = walkText(call, work, tile);
   return {
     reads: [...rows.bind(work.bound(names.filter(has)))],
     writes: [...written, "work"],
@@ -211,7 +135,7 @@ ${rows.memory}
 var<workgroup> cells: array<vec2f, ${chunkSteps * channels}>;
 var<workgroup> pulls: array<f32, ${chunkSteps * channels}>;
 var<workgroup> factors: array<vec2f, ${chunkSteps * channels}>;
-var<workgroup> parts: array<${partType}, ${2 * tile.steps * perStep}>; // to B, to C
+var<workgroup> parts: array<${partType}, ${2 * tile.steps * partsOfStep(tile)}>; // to B, to C
 var<workgroup> ends: array<vec2f, ${size}>;
 ${sumsText(tile)}
 ${cutsText(call, chunkSteps)}
@@ -253,40 +177,9 @@ ${eachCell((k) => {
 })}
 ${rows.put}${loadCuts(call, work, share, chunkSteps)}
     workgroupBarrier();
-    // The states that each four of the steps begin with.
-    var start0 = h;
-    var start1: vec4f;
-    var start2: vec4f;
-    var start3: vec4f;
-    for (var q = 0u; q < ${chunkSteps / fewSteps - 1}u; q++) {
-${each(
-  fewSteps,
-  (t) => `      {
-        let cell = cells[${step(t)} * ${channels}u + c];
-        h = fma(${row("B", step(t))}, vec4f(cell.x * cell.y), exp2(rate * cell.x) * ${unlessCut(step(t), "h")});
-      }`,
-)}
-      start1 = start2;
-      start2 = start3;
-      start3 = h;
-    }
+${there}
     if (i > 1u) ${fetch(`begin - ${chunkSteps}u`)}
-    for (var e = 0u; e < ${chunkSteps / fewSteps}u; e++) {
-      let q = (${chunkSteps / fewSteps - 1}u - e) % ${chunkSteps / fewSteps}u;
-      let start = start3;
-      start3 = start2;
-      start2 = start1;
-      start1 = start0;
-${steps}
-${inside ? whole : parted}
-    }
-    ${
-      inside
-        ? `workgroupBarrier();
-    ${summing("0u")}
-${finishCells(call, work, tile, chunkSteps)}`
-        : ""
-    }
+${back}
   }
   if (mine) {
     ${toStates((m) => work.at("sumsA", `(row * dState + ${m}) * dInner + d`), "dRate")}
