@@ -117,7 +117,7 @@ ${rows.fetch}
 
   const { there, back } = walkText(call, work, tile);
   return {
-    reads: [...rows.bind(work.bound(names.filter(has)))],
+    reads: rows.bind(work.bound(names.filter(has))),
     writes: [...written, "work"],
     workgroups: batch * spans.count * groups * share.perBlocks,
     workgroupSize: size,
