@@ -21,6 +21,8 @@ export interface Tile {
   readonly columns: number;
   /** An invocation has `each` × `each` elements. */
   readonly each: 4 | 8;
+  /** Teams of invocations, each with the whole tile over a slice of inner: their sums meet in workgroup memory. */
+  readonly slices: number;
 }
 
 /** Length of inner in workgroup memory, and how much of it is written out in the text: fewer are slower, more compile long. */
@@ -31,7 +33,12 @@ const written = 8;
 const band = 8;
 
 /** Invocations that share a tile. */
-export function invocationsOf({ rows, columns, each }: Tile): number {
+export function invocationsOf(tile: Tile): number {
+  return teamOf(tile) * tile.slices;
+}
+
+/** Invocations that have the whole tile. */
+function teamOf({ rows, columns, each }: Tile): number {
   return (rows * columns) / each ** 2;
 }
 
@@ -50,12 +57,15 @@ export function placeOf(rows: string, columns: string, tile: Pick<Tile, "rows" |
 /** The code of a pass that writes the sums over one of `parts` of inner into `target`. */
 export function tileCode(product: Product, tile: Tile, parts: number, target: string): string {
   const { rows, columns, inner, a, b } = product;
-  const { each } = tile;
+  const { each, slices } = tile;
+  const sliced = slices > 1;
   const halves = each / 4;
   const high = tile.rows / each;
   const across = tile.columns / each;
-  const memory = (length: number) =>
-    `array<array<array<vec4f, ${length / 4}>, ${written}>, ${depth / written}>`;
+  const memory = (length: number) => {
+    const own = `array<array<array<vec4f, ${length / 4}>, ${written}>, ${depth / written}>`;
+    return sliced ? `array<${own}, ${slices}>` : own;
+  };
   return /* wgsl */ `
 var<workgroup> tileA: ${memory(tile.rows)};
 var<workgroup> tileB: ${memory(tile.columns)};
@@ -66,17 +76,24 @@ fn run(group: u32, lane: u32) {
   let part = group / tiles % ${parts}u;
   let matrix = group / tiles / ${parts}u;
   let steps = (${inner.code} + ${depth - 1}u) / ${depth}u;
-  let stepsOfPart = (steps + ${parts - 1}u) / ${parts}u;
+  let member = ${sliced ? `lane % ${teamOf(tile)}u` : "lane"};
+${
+  sliced
+    ? `  let slice = lane / ${teamOf(tile)}u % ${slices}u;
+  let count = (steps + ${parts * slices - 1}u) / ${parts * slices}u; // past the last one they count as 0
+  let first = (part * ${slices}u + slice) * count;`
+    : `  let stepsOfPart = (steps + ${parts - 1}u) / ${parts}u;
   let first = part * stepsOfPart;
-  let last = min(steps, first + stepsOfPart);
-  let tx = lane / 2u % 8u + lane / 32u % ${across / 8}u * 8u; // two neighbours read the same of b, every second of a:
-  let ty = lane % 2u + lane / 16u % 2u * 2u + lane / ${4 * across}u % ${high / 4}u * 4u; // half as many readings
+  let last = min(steps, first + stepsOfPart);`
+}
+  let tx = member / 2u % 8u + member / 32u % ${across / 8}u * 8u; // two neighbours read the same of b, every second of a:
+  let ty = member % 2u + member / 16u % 2u * 2u + member / ${4 * across}u % ${high / 4}u * 4u; // half as many readings
   ${fetching(tile)}
 ${lines(each, (i) => `  ${list(halves, (j) => `var y${i}${j} = vec4f();`)}`)}
   ${fetch(product, tile, "first")}
   ${put(product, tile, "first")}
   workgroupBarrier();
-  for (var step = first; step < last; step++) {
+  ${sliced ? "for (var n = 0u; n < count; n++) { let step = first + n;" : "for (var step = first; step < last; step++) {"}
     ${fetch(product, tile, "(step + 1u)")}
     for (var k = 0u; k < ${depth / written}u; k++) {
 ${sums(tile)}
@@ -85,6 +102,7 @@ ${sums(tile)}
     ${put(product, tile, "(step + 1u)")}
     workgroupBarrier();
   }
+${sliced ? meeting(tile) : ""}
 ${lines(
   each,
   (i) => `  {
@@ -98,14 +116,36 @@ fn store(matrix: u32, row: u32, column: u32, sum: vec4f) {
 }`;
 }
 
+/** The first team adds to its sums those of the others, two vectors of each invocation at a time, where tile a was. */
+function meeting({ rows, each, slices }: Tile): string {
+  const own = Array.from(
+    { length: (each * each) / 4 },
+    (_, i) => `y${Math.floor((4 * i) / each)}${i % (each / 4)}`,
+  );
+  const place = (slice: string, k: number) =>
+    `tileA[${slice}][${k}][member / ${rows / 4}u % ${written}u][member % ${rows / 4}u]`;
+  const rounds = Array.from({ length: own.length / 2 }, (_, i) => own.slice(2 * i, 2 * i + 2));
+  const others = Array.from({ length: slices - 1 }, (_, i) => `${i + 1}u`);
+  return `${rounds
+    .map(
+      (pair) => `  ${pair.map((y, k) => `${place("slice", k)} = ${y};`).join(" ")}
+  workgroupBarrier();
+  ${pair.map((y, k) => others.map((slice) => `${y} += ${place(slice, k)};`).join(" ")).join(" ")}
+  workgroupBarrier();`,
+    )
+    .join("\n")}
+  if (slice > 0u) { return; }`;
+}
+
 /** Adds the products of lines of the tiles. */
-function sums({ rows, columns, each }: Tile): string {
+function sums({ rows, columns, each, slices }: Tile): string {
   const halves = each / 4;
+  const own = slices > 1 ? "[slice]" : "";
   return lines(
     written,
     (c) => `      {
-        ${list(halves, (i) => `let a${i} = tileA[k][${c}][ty + ${(i * rows) / each}u];`)}
-        ${list(halves, (j) => `let b${j} = tileB[k][${c}][tx + ${(j * columns) / each}u];`)}
+        ${list(halves, (i) => `let a${i} = tileA${own}[k][${c}][ty + ${(i * rows) / each}u];`)}
+        ${list(halves, (j) => `let b${j} = tileB${own}[k][${c}][tx + ${(j * columns) / each}u];`)}
 ${lines(each, (i) => `        ${list(halves, (j) => `y${i}${j} = fma(vec4f(a${i >> 2}.${"xyzw"[i & 3]}), b${j}, y${i}${j});`)}`)}
       }`,
   );
@@ -133,15 +173,15 @@ fn numbers_${role}(u: vec4u) -> vec4f {
 
 /** Whether some invocations fetch blocks of 4 × 4 of a and the others of b, instead of each a block of both. */
 function apart(tile: Tile): boolean {
-  return tile.rows + tile.columns === invocationsOf(tile);
+  return tile.rows + tile.columns === teamOf(tile);
 }
 
 /** Declares which block an invocation fetches, and room for it: for two, where it has one of both factors. */
 function fetching(tile: Tile): string {
   const room = (name: string) => list(4, (c) => `var ${name}${c}: vec4u;`);
   return apart(tile)
-    ? `let own = lane % ${tile.rows}u; ${room("u")}`
-    : `let own = lane % ${invocationsOf(tile)}u; ${room("u")} ${room("v")}`;
+    ? `let own = member % ${tile.rows}u; ${room("u")}`
+    : `let own = member % ${teamOf(tile)}u; ${room("u")} ${room("v")}`;
 }
 
 /** Where a block lies in the tile, divided by 4: neighbours share lines of the factor, in pieces of 64 or 128 bytes. */
@@ -154,7 +194,7 @@ function blockOf({ rows }: Tile, { alongInner }: Factor): { k: string; i: string
 /** Statements for the block of a and for that of b, of the invocations that have it. */
 function blocks(tile: Tile, text: (role: "a" | "b", room: string) => string): string {
   return apart(tile)
-    ? `if (lane < ${tile.rows}u) { ${text("a", "u")} } else { ${text("b", "u")} }`
+    ? `if (member < ${tile.rows}u) { ${text("a", "u")} } else { ${text("b", "u")} }`
     : `{ ${text("a", "u")} }\n    { ${text("b", "v")} }`;
 }
 
@@ -177,7 +217,7 @@ function put(product: Product, tile: Tile, step: string): string {
     const { k, i } = blockOf(tile, product[role]);
     const block = `mat4x4f(${list(4, (c) => `numbers_${role}(${room}${c})`, ", ")})`;
     const line = (c: number) =>
-      `tile${role.toUpperCase()}[k / ${written / 4}u][k % ${written / 4}u * 4u + ${c}u][i]`;
+      `tile${role.toUpperCase()}${tile.slices > 1 ? "[slice]" : ""}[k / ${written / 4}u][k % ${written / 4}u * 4u + ${c}u][i]`;
     const inside = (c: number) => `${step} * ${depth}u + k * 4u + ${c}u < ${product.inner.code}`;
     return `let k = ${k}; let i = ${i};
       let block = ${product[role].alongInner ? `transpose(${block})` : block};

@@ -10,11 +10,14 @@ import { gemv, mostRows } from "./gemv.ts";
 import type { Extent, Product } from "./product.ts";
 import { onTensorCores, tensorCores } from "./tensorCores.ts";
 
-/** Tiles, and how fast each is where they fill the GPU, beside the first: as measured on an H100. */
-const tiles: readonly (Tile & { readonly rate: number })[] = [
-  { rows: 128, columns: 128, each: 8, rate: 1 },
-  { rows: 64, columns: 64, each: 8, rate: 0.9 },
-  { rows: 32, columns: 32, each: 4, rate: 0.62 },
+/**
+ * Tiles, and how fast each is where they fill the GPU, beside the first: as measured on an H100. Slices: as many as fit
+ * into what every GPU has, 256 invocations and 16 KiB.
+ */
+const tiles: readonly (Omit<Tile, "slices"> & { readonly rate: number; readonly mostSlices: 1 | 2 | 4 })[] = [
+  { rows: 128, columns: 128, each: 8, rate: 1, mostSlices: 1 },
+  { rows: 64, columns: 64, each: 8, rate: 0.9, mostSlices: 2 },
+  { rows: 32, columns: 32, each: 4, rate: 0.62, mostSlices: 4 },
 ];
 
 /** Most numbers that the parts of a product may take. */
@@ -23,6 +26,12 @@ const mostPartials = 2 ** 24;
 /** What a further pass costs: multiply-adds that an invocation could do meanwhile; and what writing and reading a number does. */
 const costOfPass = 1200;
 const costOfPartial = 1e-3;
+
+/** What it costs that sums meet in workgroup memory, likewise. */
+const costOfMeeting = 100;
+
+/** How much longer one pass must be thought to take before there are two: these costs are not known better. */
+const leastGain = 1.1;
 
 export const matmul: KernelSet = {
   dynamic: ["rows"],
@@ -109,21 +118,28 @@ export function plan(
   product: Product,
   { parallelism }: Pick<Gpu, "parallelism">,
 ): { tile: Tile; parts: number } {
-  const { batch, rows, columns, inner } = product;
-  const numbers = batch * rows.value * columns.value;
-  let best = { tile: tiles[0] as Tile, parts: 1 };
+  const { batch, inner } = product;
+  const numbers = batch * product.rows.value * product.columns.value;
+  let best: { tile: Tile; parts: number } | null = null;
   let least = Infinity;
-  for (const { rate, ...tile } of tiles) {
-    for (let parts = 1; parts === 1 || inner.value / parts >= 64; parts *= 2) {
-      if (parts > 1 && parts * numbers > mostPartials) break;
-      const waves = Math.max(1, (tilesOf(product, tile) * parts * invocationsOf(tile)) / parallelism);
-      const each = (Math.ceil(inner.value / parts) * tile.each ** 2) / rate;
-      const adding = parts > 1 ? costOfPass + costOfPartial * numbers * parts : 0;
-      const cost = ((waves + Math.ceil(waves)) / 2) * each + adding;
-      if (cost >= least) continue;
-      least = cost;
-      best = { tile, parts };
+  for (const { rate, mostSlices, rows, columns, each } of tiles) {
+    for (let pieces = 1; pieces === 1 || inner.value / pieces >= 64; pieces *= 2) {
+      for (const slices of [1, 2, 4]) {
+        if (slices > Math.min(mostSlices, pieces)) break;
+        const tile: Tile = { rows, columns, each, slices };
+        if (slices > 1 && tilesOf(product, tile) * invocationsOf(tile) > parallelism) break; // it is full without
+        const parts = pieces / slices;
+        if (parts > 1 && parts * numbers > mostPartials) continue;
+        const waves = Math.max(1, (tilesOf(product, tile) * parts * invocationsOf(tile)) / parallelism);
+        const work = (Math.ceil(inner.value / pieces) * each ** 2) / rate;
+        const adding =
+          (parts > 1 ? costOfPass + costOfPartial * numbers * parts : 0) + (slices > 1 ? costOfMeeting : 0);
+        const cost = (((waves + Math.ceil(waves)) / 2) * work + adding) * (parts > 1 ? leastGain : 1);
+        if (cost >= least) continue;
+        least = cost;
+        best = { tile, parts };
+      }
     }
   }
-  return best;
+  return best!; // one of them costs least
 }
