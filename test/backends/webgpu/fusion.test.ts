@@ -200,6 +200,40 @@ test("dispatches that need nothing of each other are one, and compute what they 
   assert.deepEqual(results[0], results[1]);
 });
 
+test("parts that are alike share workgroup memory, and single invocations go in workgroups of any size", async () => {
+  const devices = [
+    await gpu({ defaultLimits: true, subgroups: false }),
+    await openDevice({ device: "plain" }),
+  ];
+  const given = (device: Device) => {
+    const source = randomParameters(device, 5);
+    const shapes = { a: [40, 300], b: [300, 36], c: [35, 300], p: [20, 64], q: [64, 64], v: [3001] };
+    return Object.entries(shapes).map(([name, shape]) => source(name, shape, fanIn(4)));
+  };
+  // A product in four slices takes all of the 16 KiB.
+  const sliced = ([a, b, c, , , v]: Tensor[]) => [matmul(a, b), matmul(c, b), silu(v)];
+  // Workgroups of 64, and what has 256 elsewhere.
+  const narrow = ([, , , p, q, v]: Tensor[]) => [matmul(p, q), silu(v)];
+  for (const [program, label] of [
+    [sliced, "matmul forward + matmul forward + silu forward"],
+    [narrow, "matmul forward + silu forward"],
+  ] as const) {
+    const results = devices.map(async (device) => {
+      const tensors = given(device);
+      if (device === devices[0])
+        assert.deepEqual(
+          dispatchesOf(device, () => program(tensors)),
+          [label],
+        );
+      const captured = capture(device, () => program(tensors));
+      captured.run();
+      return (await Promise.all(captured.result.map((tensor) => tensor.read()))) as Float32Array[];
+    });
+    const [got, expected] = await Promise.all(results);
+    for (const [i, values] of got.entries()) assertNear(`${label}, ${i}`, values, expected[i], 1e-5);
+  }
+});
+
 test("what a dispatch may hold in workgroup memory is read off its code", () => {
   const code = `
 var<workgroup> a: array<f32, 64>; var<workgroup> b: array<array<vec4f, 17>, 16u>;
