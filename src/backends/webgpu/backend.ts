@@ -19,7 +19,7 @@ import { GpuHeap, type HeapUse, GpuTensorBuffer, paddedBytes } from "./memory.ts
 import { encodePass, timePasses } from "./pass.ts";
 import { type Encoded, Pipelines } from "./pipelines.ts";
 import { planSlots, type Slot } from "./slots.ts";
-import { type Dispatch, stepOf } from "./step.ts";
+import { type Dispatch, stepOf, stepsFor } from "./step.ts";
 import { placeUniforms, type UniformRange, UniformRing } from "./uniforms.ts";
 
 /** A program on the GPU. */
@@ -186,7 +186,8 @@ export class WebGpuBackend implements Backend {
   compile({ calls, planned }: Plan): GpuExecutable {
     this.#expectAlive();
     const { gpu } = this;
-    const steps = (gpu.fuse ? fuse(calls, planned, gpu) : calls).map((call) => stepOf(call, gpu));
+    const stepFor = stepsFor(gpu);
+    const steps = (gpu.fuse ? fuse(calls, planned, gpu, stepFor) : calls).map(stepFor);
     const scratch = steps.flatMap((step) => step.scratch);
     const single = steps.flatMap((step) => step.dispatches);
     const dispatches = gpu.fuse ? merge(single, gpu) : single;

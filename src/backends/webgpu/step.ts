@@ -79,6 +79,16 @@ export function stepOf(call: Call, gpu: Gpu): Step {
   };
 }
 
+/** As `stepOf`, which it asks once for each call. */
+export function stepsFor(gpu: Gpu): (call: Call) => Step {
+  const made = new Map<Call, Step>();
+  return (call) => {
+    const step = made.get(call) ?? stepOf(call, gpu);
+    made.set(call, step);
+    return step;
+  };
+}
+
 /** Where no output has a gradient, those of the inputs are 0: what is added to stays as it is. */
 function zeroGradients({ op, inputGrads, accumulate }: Call): Kernel {
   const names = op.inputs

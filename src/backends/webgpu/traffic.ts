@@ -3,7 +3,7 @@ import { fuse } from "./fusion/fuse.ts";
 import { merge } from "./fusion/merge.ts";
 import type { Gpu } from "./kernel.ts";
 import { kernelSets } from "./kernels/list.ts";
-import { type Dispatch, stepOf } from "./step.ts";
+import { type Dispatch, type Step, stepsFor } from "./step.ts";
 
 /** What a program moves from and to slow memory. */
 export interface Traffic {
@@ -52,9 +52,10 @@ export function trafficOf({ calls, planned }: Plan, gpu: Gpu): Traffic {
     found.set(kernel, row);
     return row;
   };
-  for (const call of gpu.fuse ? fuse(calls, planned, gpu) : calls) {
+  const stepFor = stepsFor(gpu);
+  for (const call of gpu.fuse ? fuse(calls, planned, gpu, stepFor) : calls) {
     const row = rowOf(call);
-    for (const dispatch of stepOf(call, gpu).dispatches) {
+    for (const dispatch of stepFor(call).dispatches) {
       single.push(dispatch);
       row.dispatches++;
       row.bytes += dispatch.bytes;
@@ -64,7 +65,7 @@ export function trafficOf({ calls, planned }: Plan, gpu: Gpu): Traffic {
   for (const call of calls) {
     const row = rowOf(call);
     row.calls++;
-    row.naiveBytes += naiveBytesOf(call, gpu);
+    row.naiveBytes += naiveBytesOf(call, stepFor);
   }
   const kernels = [...found.values()];
   const sum = (what: "bytes" | "naiveBytes") => kernels.reduce((all, row) => all + row[what], 0);
@@ -76,8 +77,8 @@ export function trafficOf({ calls, planned }: Plan, gpu: Gpu): Traffic {
   };
 }
 
-function naiveBytesOf(call: Call, gpu: Gpu): number {
+function naiveBytesOf(call: Call, stepFor: (call: Call) => Step): number {
   const stated = kernelSets[call.op.name]?.naiveBytes?.(call.sizes);
   if (stated !== undefined) return stated * (call.pass === "forward" ? 1 : backwardByForward);
-  return stepOf(call, gpu).dispatches.reduce((sum, { bytes }) => sum + bytes, 0);
+  return stepFor(call).dispatches.reduce((sum, { bytes }) => sum + bytes, 0);
 }

@@ -168,6 +168,12 @@ test("what somebody else reads is computed on its own", async () => {
     }),
     ["exp forward", "neg forward + silu forward"],
   );
+  // A backward call reads what its kernel binds of all that it is given: not the terms of a sum.
+  const [a, b, r] = [device.zeros([20, 5]), device.zeros([5, 20]), device.zeros([20, 20])];
+  const trained = dispatchesOf(device, () => {
+    return gradients([a, r], () => silu(add(matmul(a, b), r))).gradients;
+  });
+  assert.ok(trained.includes("matmulAdd forward"), trained.join(", "));
   const program = capture(device, () => neg(exp(silu(u))));
   program.run();
   const expected = [1, 2, 3, 4].map((x) => -Math.exp(x / (1 + Math.exp(-x))));

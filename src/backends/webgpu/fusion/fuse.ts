@@ -1,6 +1,7 @@
-import type { Buffer, Call } from "../../../tensor/backend.ts";
+import { accessesOf, type Buffer, type Call } from "../../../tensor/backend.ts";
 import type { Gpu } from "../kernel.ts";
-import { type Fusion, Graph } from "./graph.ts";
+import type { Step } from "../step.ts";
+import { type Accesses, type Fusion, Graph } from "./graph.ts";
 import { elementwiseChain } from "./elementwiseChain.ts";
 import { mambaStep } from "./mambaStep.ts";
 import { projection } from "./projection.ts";
@@ -15,10 +16,18 @@ const rules: readonly Rule[] = [mambaStep, projection, elementwiseChain];
  * Puts one call in the place of several, where that saves dispatches and slow memory: what they hand each other then
  * stays in registers. A program computes the same with and without, but for rounding.
  */
-export function fuse(calls: readonly Call[], planned: ReadonlySet<Buffer>, gpu: Gpu): readonly Call[] {
+export function fuse(
+  calls: readonly Call[],
+  planned: ReadonlySet<Buffer>,
+  gpu: Gpu,
+  stepOf: (call: Call) => Step,
+): readonly Call[] {
+  // A backward call names all that its op has; its kernel says what it reads of that.
+  const accesses: Accesses = (call) =>
+    call.pass === "forward" ? accessesOf(call) : boundOf(call, stepOf(call));
   let current = calls;
   for (const rule of rules) {
-    const graph = new Graph(current, planned);
+    const graph = new Graph(current, planned, accesses);
     const taken = new Set<Call>();
     const placed = new Map<Call, Call>();
     for (const call of current) {
@@ -33,4 +42,10 @@ export function fuse(calls: readonly Call[], planned: ReadonlySet<Buffer>, gpu: 
     current = current.flatMap((call) => placed.get(call) ?? (taken.has(call) ? [] : [call]));
   }
   return current;
+}
+
+function boundOf(call: Call, { dispatches }: Step): ReturnType<Accesses> {
+  const bound = new Set(dispatches.flatMap(({ buffers }) => buffers));
+  const { reads, writes } = accessesOf(call);
+  return { reads: reads.filter((buffer) => bound.has(buffer)), writes };
 }

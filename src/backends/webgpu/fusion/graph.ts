@@ -1,4 +1,10 @@
-import { accessesOf, type Buffer, type Call } from "../../../tensor/backend.ts";
+import type { Buffer, Call } from "../../../tensor/backend.ts";
+
+/** The buffers that a call reads, and those that it writes. */
+export type Accesses = (call: Call) => {
+  readonly reads: readonly Buffer[];
+  readonly writes: readonly Buffer[];
+};
 
 /** Some calls of a program that one call does the work of, in the place of one of them. */
 export interface Fusion {
@@ -12,13 +18,15 @@ export interface Fusion {
 export class Graph {
   readonly calls: readonly Call[];
   readonly #planned: ReadonlySet<Buffer>;
+  readonly #accesses: Accesses;
   readonly #index: ReadonlyMap<Call, number>;
   readonly #writers = new Map<Buffer, Call[]>();
   readonly #readers = new Map<Buffer, Call[]>();
 
-  constructor(calls: readonly Call[], planned: ReadonlySet<Buffer>) {
+  constructor(calls: readonly Call[], planned: ReadonlySet<Buffer>, accesses: Accesses) {
     this.calls = calls;
     this.#planned = planned;
+    this.#accesses = accesses;
     this.#index = new Map(calls.map((call, i) => [call, i]));
     const note = (map: Map<Buffer, Call[]>, buffer: Buffer, call: Call) => {
       const list = map.get(buffer);
@@ -26,7 +34,7 @@ export class Graph {
       else if (list.at(-1) !== call) list.push(call);
     };
     for (const call of calls) {
-      const { reads, writes } = accessesOf(call);
+      const { reads, writes } = accesses(call);
       for (const buffer of reads) note(this.#readers, buffer, call);
       for (const buffer of writes) note(this.#writers, buffer, call);
     }
@@ -62,10 +70,10 @@ export class Graph {
     return parts.every((part) => {
       const from = this.#index.get(part)!;
       const between = this.calls.slice(Math.min(from, place), Math.max(from, place) + 1);
-      const own = accessesOf(part);
+      const own = this.#accesses(part);
       return between.every((other) => {
         if (inside.has(other)) return true;
-        const { reads, writes } = accessesOf(other);
+        const { reads, writes } = this.#accesses(other);
         return !(
           own.writes.some((buffer) => reads.includes(buffer) || writes.includes(buffer)) ||
           own.reads.some((buffer) => writes.includes(buffer))

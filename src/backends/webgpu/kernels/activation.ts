@@ -9,9 +9,9 @@ import { exponential, gaussian, hyperbolic, logarithm, logistic, softplus } from
 export interface Expressions {
   /** y as WGSL, from the vector u. */
   readonly value: string;
-  /** dy/du, from u or, where `needs` says so, from y. */
+  /** dy/du, from u or, where `needs` says so, from y or from nothing. */
   readonly slope: string;
-  readonly needs?: "u" | "y";
+  readonly needs?: "u" | "y" | null;
   /** Functions that the two use. */
   readonly functions?: string;
 }
@@ -34,7 +34,7 @@ fn run(group: u32, lane: u32) {
     });
   const backward: Kernel = (call) =>
     onePass({
-      reads: [`${needs}: vec4f`, "d_y: vec4f"],
+      reads: [...(needs ? [`${needs}: vec4f`] : []), "d_y: vec4f"],
       writes: ["d_u: vec4f"],
       workgroups: workgroups(call.length("u")),
       workgroupSize: wide,
@@ -42,7 +42,7 @@ fn run(group: u32, lane: u32) {
 fn run(group: u32, lane: u32) {
   let i = ${wide}u * group + lane;
   if (i >= arrayLength(&d_u)) { return; }
-  let ${needs} = ${needs}[i];
+  ${needs ? `let ${needs} = ${needs}[i];` : ""}
   d_u[i] ${into(call.adds("d_u"))} d_y[i] * (${slope});
 }`,
     });
@@ -58,7 +58,7 @@ fn atMostZero(u: vec4f) -> vec4<bool> {
 
 /** The functions of one number, by the name of their op. */
 export const expressions: Readonly<Record<string, Expressions>> = {
-  neg: { value: "-u", slope: "vec4f(-1.0)" },
+  neg: { value: "-u", slope: "vec4f(-1.0)", needs: null },
   exp: { value: "exp1(u)", slope: "y", needs: "y", functions: exponential },
   log: { value: "log1(u)", slope: "1.0 / u", functions: logarithm },
   sqrt: { value: "sqrt(u)", slope: "0.5 / y", needs: "y" },
