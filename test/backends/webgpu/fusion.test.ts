@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { WebGpuBackend } from "../../../src/backends/webgpu/backend.ts";
 import { workgroupBytes } from "../../../src/backends/webgpu/fusion/merge.ts";
-import type { GpuOptions } from "../../../src/backends/webgpu/gpu.ts";
+import { type GpuOptions, leastGpu } from "../../../src/backends/webgpu/gpu.ts";
+import type { Gpu } from "../../../src/backends/webgpu/kernel.ts";
+import { trafficOf } from "../../../src/backends/webgpu/traffic.ts";
 import {
   carryState,
   fanIn,
@@ -16,8 +18,10 @@ import { exp, neg, silu } from "../../../src/ops/activation.ts";
 import { add } from "../../../src/ops/arithmetic.ts";
 import { crossEntropy } from "../../../src/ops/crossEntropy.ts";
 import { matmul } from "../../../src/ops/matmul.ts";
+import { split } from "../../../src/ops/reshape.ts";
 import { rmsNorm } from "../../../src/ops/rmsNorm.ts";
 import { gradients } from "../../../src/tensor/autograd.ts";
+import type { Plan } from "../../../src/tensor/backend.ts";
 import { capture } from "../../../src/tensor/capture.ts";
 import type { Device } from "../../../src/tensor/device.ts";
 import type { Tensor } from "../../../src/tensor/tensor.ts";
@@ -104,23 +108,127 @@ test("a Mamba layer decodes in 4 dispatches, in 5 with the default limits, and c
   }
 });
 
-test("a Mamba layer takes at most 10 dispatches forward and 30 in training, one more with the default limits", async () => {
-  for (const [options, forward, training] of [
-    [{}, 10, 30],
-    [{ defaultLimits: true, subgroups: false }, 11, 31],
-  ] as const) {
-    const device = await gpu(options);
-    const counts = [1, 2].map((layers) => {
-      const model = createMamba(device, mambaConfig({ vocabulary: 16, dModel: 64, layers }), 1);
-      const tokens = device.integers(new Int32Array(8 * 64), [8, 64]);
-      const run = () => model.forward(tokens).logits;
-      const wanted = [...model.parameters.values()];
-      const targets = () => gradients(wanted, () => crossEntropy(run(), tokens)).gradients;
-      return [dispatchesOf(device, run).length, dispatchesOf(device, targets).length];
-    });
-    const perLayer = counts[1].map((count, i) => count - counts[0][i]);
-    assert.ok(perLayer[0] <= forward && perLayer[1] <= training, perLayer.join(" and "));
+/** The plan of a program, which is not compiled. */
+function planOf(device: Device, fn: () => unknown): Plan {
+  const { backend } = device;
+  const { compile } = backend;
+  const plans: Plan[] = [];
+  backend.compile = (plan) => {
+    plans.push(plan);
+    return { bytes: 0, arenaBytes: 0, run: () => {}, free: () => {} };
+  };
+  try {
+    capture(device, fn).free();
+  } finally {
+    backend.compile = compile;
   }
+  return plans[0];
+}
+
+/** What a language model of so many Mamba layers runs forward, and in training. */
+function mambaPlans(
+  device: Device,
+  dModel: number,
+  layers: number,
+  shape: readonly [number, number],
+): Plan[] {
+  const model = createMamba(device, mambaConfig({ vocabulary: 16, dModel, layers }), 1);
+  const tokens = device.integers(new Int32Array(shape[0] * shape[1]), shape);
+  const run = () => model.forward(tokens).logits;
+  const wanted = [...model.parameters.values()];
+  const train = () => gradients(wanted, () => crossEntropy(run(), tokens)).gradients;
+  return [planOf(device, run), planOf(device, train)];
+}
+
+test("a Mamba layer takes at most 10 dispatches forward and 30 in training, with the default limits, too", async () => {
+  const plain = await openDevice({ device: "plain" });
+  const most: Gpu = {
+    ...leastGpu,
+    storageBuffers: 16,
+    workgroupBytes: 32768,
+    subgroups: { least: 32, most: 32 },
+  };
+  for (const [dModel, batch, length] of [
+    [32, 2, 16],
+    [33, 3, 40],
+    [64, 1, 8],
+    [64, 8, 64],
+    [64, 8, 256], // the scan goes in spans
+    [64, 1, 4096],
+    [256, 1, 2048],
+    [256, 8, 512],
+    [768, 1, 64], // x_proj goes in parts of inner
+    [768, 8, 512],
+  ] as const) {
+    const plans = [1, 2].map((layers) => mambaPlans(plain, dModel, layers, [batch, length]));
+    for (const gpu of [leastGpu, most]) {
+      const counts = plans.map((both) => both.map((plan) => trafficOf(plan, gpu).dispatches));
+      const [forward, training] = counts[1].map((count, i) => count - counts[0][i]);
+      const what = `D ${dModel}, ${batch} × ${length}, ${gpu.storageBuffers} buffers: ${forward} and ${training}`;
+      assert.ok(forward <= 10 && training <= 30, what);
+    }
+  }
+});
+
+test("a Mamba model's gradients are those of the plain loops, with all limits and with the default ones", async () => {
+  const plain = await openDevice({ device: "plain" });
+  const least = await gpu({ defaultLimits: true, subgroups: false });
+  for (const [dModel, batch, length, devices] of [
+    [18, 3, 20, [least, await gpu()]],
+    [48, 1, 257, [least]], // the scan goes in spans, products in slices
+  ] as const) {
+    const run = async (device: Device) => {
+      const model = createMamba(device, mambaConfig({ vocabulary: 16, dModel, layers: 2 }), 1);
+      const ids = Int32Array.from({ length: batch * length }, (_, i) => (7 * i + 3) % 16);
+      const tokens = device.integers(ids, [batch, length]);
+      const wanted = [...model.parameters.values()];
+      const program = capture(device, () => {
+        const all = gradients(wanted, () => crossEntropy(model.forward(tokens).logits, tokens));
+        return [all.value, ...wanted.map((tensor) => all.gradients.get(tensor)!)]; // each has one
+      });
+      program.run();
+      return (await Promise.all(program.result.map((tensor) => tensor.read()))) as Float32Array[];
+    };
+    const expected = await run(plain);
+    for (const device of devices) {
+      for (const [i, values] of (await run(device)).entries())
+        assertNear(`${i} of D ${dModel}`, values, expected[i], 2e-5);
+    }
+  }
+});
+
+test("a product whose columns are split is right at any size", async () => {
+  const plain = await openDevice({ device: "plain" });
+  const least = await gpu({ defaultLimits: true, subgroups: false });
+  const many = await gpu({ parallelism: 2 ** 22 }); // inner in parts
+  for (const [shape, inner, widths] of [
+    [[33], 700, [8, 16, 12]], // whole vectors
+    [[2, 40], 130, [2, 17, 17]], // whole vectors together only
+    [[9], 300, [1, 2, 3, 4, 5, 6]],
+    [[130], 65, [64, 3]],
+  ] as const) {
+    const run = async (device: Device) => {
+      const source = randomParameters(device, 3);
+      const u = source("u", [...shape, inner], fanIn(4));
+      const w = source("w", [inner, widths.reduce((a, b) => a + b, 0)], fanIn(inner));
+      const program = capture(device, () => split(matmul(u, w), widths));
+      program.run();
+      return (await Promise.all(program.result.map((tensor) => tensor.read()))) as Float32Array[];
+    };
+    const expected = await run(plain);
+    for (const device of [least, many]) {
+      for (const [i, values] of (await run(device)).entries())
+        assertNear(`${i} of ${inner} to ${widths.join(", ")}`, values, expected[i], 2e-5);
+    }
+  }
+  const [u, w] = [
+    [9, 4],
+    [4, 5],
+  ].map((shape) => least.zeros(shape));
+  assert.deepEqual(
+    dispatchesOf(least, () => split(matmul(u, w), [2, 3])),
+    ["matmulSplit forward"],
+  );
 });
 
 test("products with a residual or after a norm are right at any size, by f32 and by f16 weights", async () => {

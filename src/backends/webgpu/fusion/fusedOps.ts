@@ -1,4 +1,5 @@
 import { defineOp, type Op } from "../../../tensor/op.ts";
+import { rangeNames } from "../kernels/matmul.ts";
 
 /** An op that stands for several: it has no loops of its own, the composition is its definition. */
 function fusedOp(
@@ -45,6 +46,9 @@ export const selectiveStepOp = fusedOp(
 
 /** y = a b + residual, of any number of rows: as matmul, with the sum where y is written. */
 export const matmulAddOp = fusedOp("matmulAdd", ["a", "b", "residual"], ["y"]);
+
+/** y = a b, its columns as split takes them apart, of any number of rows: as matmul and split after it. */
+export const matmulSplitOp = fusedOp("matmulSplit", ["a", "b"], rangeNames);
 
 /** One step of the short convolution: as causalConv1d of length 1, with its state in place. */
 export const convStepOp = fusedOp("convStep", ["u", "weight", "bias", "state"], ["y"], ["state"]);

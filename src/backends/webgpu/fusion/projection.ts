@@ -1,8 +1,11 @@
 import type { Buffer, Call } from "../../../tensor/backend.ts";
 import type { Gpu } from "../kernel.ts";
+import { mostRows } from "../kernels/gemv.ts";
+import { rangeNames } from "../kernels/matmul.ts";
+import { onTensorCores } from "../kernels/tensorCores.ts";
 import { carryOf, forwardCall, isVectorProduct, residualOf } from "./calls.ts";
 import type { Rule } from "./fuse.ts";
-import { convStepOp, matmulAddOp, projectOp } from "./fusedOps.ts";
+import { convStepOp, matmulAddOp, matmulSplitOp, projectOp } from "./fusedOps.ts";
 import type { Fusion, Graph } from "./graph.ts";
 
 /** Most products of one row that are made in one dispatch. */
@@ -10,7 +13,7 @@ const mostProducts = 3;
 
 /** Products with what stands around them: a residual after, and of few rows a norm before or the step of a convolution after. */
 export const projection: Rule = (call, graph, gpu) =>
-  normed(call, graph, gpu) ?? added(call, graph) ?? convolved(call, graph);
+  normed(call, graph, gpu) ?? added(call, graph) ?? parted(call, graph, gpu) ?? convolved(call, graph);
 
 /** RMS norm, and the products of what it gives. */
 const normed = (norm: Call, graph: Graph, gpu: Gpu): readonly Fusion[] | null => {
@@ -87,6 +90,24 @@ const added = (product: Call, graph: Graph): readonly Fusion[] | null => {
       at: sum,
     },
   ];
+};
+
+/** A product of many rows, and what splits its columns. */
+const parted = (product: Call, graph: Graph, gpu: Gpu): readonly Fusion[] | null => {
+  const { op, pass, sizes, inputs, outputs } = product;
+  if (op.name !== "matmul" || pass !== "forward" || sizes.rows <= mostRows) return null;
+  if (onTensorCores({ sizes, dtype: () => inputs[1]!.dtype }, gpu)) return null; // a product has two factors
+  const [y] = outputs;
+  const [split] = graph.readers(y!); // a product has an output
+  if (!split || !/^split\d$/.test(split.op.name) || !graph.sole(y, split, "matmul")) return null;
+  if (split.outputs.length > rangeNames.length) return null;
+  const fused = forwardCall(
+    matmulSplitOp,
+    { ...sizes, ...split.sizes, rows: sizes.rows },
+    inputs,
+    split.outputs,
+  );
+  return [{ parts: [product, split], fused, at: product }];
 };
 
 /** The step of a convolution alone. */

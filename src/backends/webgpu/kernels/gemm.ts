@@ -6,7 +6,7 @@
 import type { Pass } from "../kernel.ts";
 import { invocationsOf, type Tile, tileCode } from "./gemmTile.ts";
 import { into, wide } from "./library.ts";
-import { bindingOf, inVectors, linesOf, type Product } from "./product.ts";
+import { bindingOf, linesOf, type Product, rangesText, resultsOf, storesVectors } from "./product.ts";
 
 /** Tiles of all products together. */
 export function tilesOf({ batch, rows, columns }: Product, tile: Tile): number {
@@ -15,7 +15,7 @@ export function tilesOf({ batch, rows, columns }: Product, tile: Tile): number {
 
 /** The passes of a product by tiles, in `parts` of inner; with more than one part, `partials` is scratch. */
 export function gemm(product: Product, tile: Tile, parts: number): Pass[] {
-  const { batch, rows, columns, inner, a, b, y, adds, residual } = product;
+  const { batch, rows, columns, inner, a, b, y, adds, residual, ranges } = product;
   const size = invocationsOf(tile);
   const target = parts > 1 ? "partials" : y;
   const passes: Pass[] = [
@@ -25,7 +25,7 @@ export function gemm(product: Product, tile: Tile, parts: number): Pass[] {
         bindingOf(b.name, linesOf(b, columns, inner).size, b.dtype),
         ...(residual && parts === 1 ? [bindingOf(residual, columns)] : []),
       ],
-      writes: [bindingOf(target, columns)],
+      writes: parts > 1 ? [bindingOf(target, columns)] : resultsOf(product),
       workgroups: tilesOf(product, tile) * parts,
       workgroupSize: size,
       operations: 2 * batch * rows.value * columns.value * inner.value,
@@ -33,23 +33,27 @@ export function gemm(product: Product, tile: Tile, parts: number): Pass[] {
     },
   ];
   if (parts > 1) {
-    const vector = inVectors(columns);
-    const matrix = `(${rows.code} * ${columns.code}${vector ? " / 4u" : ""})`;
+    const vector = storesVectors(product);
+    const line = `(${columns.code}${vector ? " / 4u" : ""})`;
+    const result = ranges
+      ? `storeInRange(i / ${line}, i % ${line}${vector ? " * 4u" : ""}, sum);`
+      : `${y}[i] ${into(adds)} sum${residual ? ` + ${residual}[i]` : ""};`;
+    const matrix = `(${rows.code} * ${line})`;
     const elements = batch * rows.value * columns.value;
     passes.push({
-      reads: [bindingOf("partials", columns), ...(residual ? [bindingOf(residual, columns)] : [])],
-      writes: [bindingOf(y, columns)],
+      reads: [vector ? "partials: vec4f" : "partials", ...(residual ? [bindingOf(residual, columns)] : [])],
+      writes: resultsOf(product),
       workgroups: Math.ceil(elements / (vector ? 4 : 1) / wide),
       workgroupSize: wide,
       operations: elements * parts,
-      code: /* wgsl */ `
+      code: /* wgsl */ `${rangesText(product)}
 fn run(group: u32, lane: u32) {
   let i = ${wide}u * group + lane;
-  if (i >= arrayLength(&${y})) { return; }
+  if (i >= ${batch}u * ${matrix}) { return; }
   let start = i / ${matrix} * ${parts}u * ${matrix} + i % ${matrix};
   var sum = partials[start];
   for (var part = 1u; part < ${parts}u; part++) { sum += partials[start + part * ${matrix}]; }
-  ${y}[i] ${into(adds)} sum${residual ? ` + ${residual}[i]` : ""};
+  ${result}
 }`,
     });
   }

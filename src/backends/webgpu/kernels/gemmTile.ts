@@ -14,7 +14,15 @@
  * makes of them.
  */
 import { weightAt } from "./library.ts";
-import { type Extent, type Factor, inVectors, linesOf, type Product, storeOf } from "./product.ts";
+import {
+  type Extent,
+  type Factor,
+  inVectors,
+  linesOf,
+  type Product,
+  rangesText,
+  storeOf,
+} from "./product.ts";
 
 export interface Tile {
   readonly rows: number;
@@ -66,7 +74,7 @@ export function tileCode(product: Product, tile: Tile, parts: number, target: st
     const own = `array<array<array<vec4f, ${length / 4}>, ${written}>, ${depth / written}>`;
     return sliced ? `array<${own}, ${slices}>` : own;
   };
-  return /* wgsl */ `
+  return /* wgsl */ `${parts === 1 ? rangesText(product) : ""}
 var<workgroup> tileA: ${memory(tile.rows)};
 var<workgroup> tileB: ${memory(tile.columns)};
 ${stored("a", a, rows, inner)}

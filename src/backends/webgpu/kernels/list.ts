@@ -22,7 +22,7 @@ import { fftConv } from "./fftConv.ts";
 import { clipFactor, sumOfSquares } from "./gradientNorm.ts";
 import { inverseRealFft } from "./inverseRealFft.ts";
 import { layerNorm } from "./layerNorm.ts";
-import { matmul, matmulAdd } from "./matmul.ts";
+import { matmul, matmulAdd, matmulSplit } from "./matmul.ts";
 import { copyProbe, fmaProbe, readProbe } from "./probe.ts";
 import { project } from "./project.ts";
 import { reduceSets } from "./reduce.ts";
@@ -74,6 +74,7 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   chain,
   convStep,
   matmulAdd,
+  matmulSplit,
   project,
   selectiveStep,
 };

@@ -20,6 +20,9 @@ const tiles: readonly (Omit<Tile, "slices"> & { readonly rate: number; readonly 
   { rows: 32, columns: 32, each: 4, rate: 0.62, mostSlices: 4 },
 ];
 
+/** Ranges of columns that a product may be split into: together with its factors, what every device binds. */
+export const rangeNames: readonly string[] = [0, 1, 2, 3, 4, 5].map((i) => `part${i}`);
+
 /** Most numbers that the parts of a product may take. */
 const mostPartials = 2 ** 24;
 
@@ -53,6 +56,17 @@ export const matmul: KernelSet = {
 export const matmulAdd: KernelSet = {
   dynamic: ["rows"],
   forward: (call, gpu) => scheduleOf({ ...forwardProduct(call), residual: "residual" }, gpu),
+};
+
+/** A product whose columns are tensors of their own: as many as a pass can bind. */
+export const matmulSplit: KernelSet = {
+  dynamic: ["rows"],
+  forward(call, gpu) {
+    const ranges = rangeNames
+      .filter((name) => call.has(name))
+      .map((name, i) => ({ name, columns: { value: call.sizes[`w${i}`], code: `w${i}` } }));
+    return scheduleOf({ ...forwardProduct(call), ranges }, gpu);
+  },
 };
 
 function forwardProduct({ sizes, dtype }: KernelCall): Product {
@@ -107,7 +121,8 @@ function extentsOf({
 }
 
 function scheduleOf(product: Product, gpu: Gpu): Schedule {
-  if (product.rows.value <= mostRows && !product.residual) return { passes: [gemv(product, gpu)] };
+  const plain = !product.residual && !product.ranges;
+  if (product.rows.value <= mostRows && plain) return { passes: [gemv(product, gpu)] };
   const { tile, parts } = plan(product, gpu);
   const numbers = product.batch * product.rows.value * product.columns.value;
   return { passes: gemm(product, tile, parts), ...(parts > 1 && { scratch: { partials: parts * numbers } }) };

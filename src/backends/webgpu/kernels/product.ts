@@ -28,11 +28,23 @@ export interface Product {
   readonly adds: boolean;
   /** A tensor of y's shape that is added to the product, by name. */
   readonly residual?: string;
+  /** Ranges of y's columns that are tensors of their own, in their order: there is no y then. */
+  readonly ranges?: readonly Range[];
+}
+
+export interface Range {
+  readonly name: string;
+  readonly columns: Extent;
 }
 
 /** Whether lines of this length are whole vectors, wherever they begin. */
 export function inVectors(size: Extent): boolean {
   return size.value % 4 === 0;
+}
+
+/** Whether y is written by whole vectors, in its ranges too. */
+export function storesVectors({ columns, ranges = [] }: Product): boolean {
+  return inVectors(columns) && ranges.every((range) => inVectors(range.columns));
 }
 
 /** A binding of lines of `size` numbers. */
@@ -79,18 +91,56 @@ export function storeOf(
   row: string,
   column: string,
   sum: string,
-  { adds = false, residual }: Partial<Pick<Product, "adds" | "residual">>,
+  { adds = false, residual, ranges }: Partial<Pick<Product, "adds" | "residual" | "ranges">>,
 ): string {
   const at = `(matrix * ${rows.code} + ${row}) * ${columns.code} + ${column}`;
-  const body = inVectors(columns)
-    ? `${target}[(${at}) / 4u] ${into(adds)} ${sum}${residual ? ` + ${residual}[(${at}) / 4u]` : ""};`
-    : ["x", "y", "z", "w"]
-        .map(
-          (c, i) =>
-            `if (${column} + ${i}u < ${columns.code}) { ${target}[${at} + ${i}u] ${into(adds)} ${sum}.${c}${residual ? ` + ${residual}[${at} + ${i}u]` : ""}; }`,
-        )
-        .join("\n    ");
+  const body = ranges
+    ? `storeInRanges(matrix * ${rows.code} + ${row}, ${column}, ${sum});`
+    : inVectors(columns)
+      ? `${target}[(${at}) / 4u] ${into(adds)} ${sum}${residual ? ` + ${residual}[(${at}) / 4u]` : ""};`
+      : ["x", "y", "z", "w"]
+          .map(
+            (c, i) =>
+              `if (${column} + ${i}u < ${columns.code}) { ${target}[${at} + ${i}u] ${into(adds)} ${sum}.${c}${residual ? ` + ${residual}[${at} + ${i}u]` : ""}; }`,
+          )
+          .join("\n    ");
   return `if (${row} < ${rows.code} && ${column} < ${columns.code}) {
     ${body}
   }`;
+}
+
+/** What a product or, of its last pass, `partials` is written into: bindings. */
+export function resultsOf(product: Product): string[] {
+  const { y, columns, ranges } = product;
+  if (!ranges) return [bindingOf(y, columns)];
+  return ranges.map(({ name }) => (storesVectors(product) ? `${name}: vec4f` : name));
+}
+
+/**
+ * `storeInRange(row, column, sum)` puts a number into its range of y, or four where all ranges are whole vectors;
+ * `storeInRanges(row, column, sum)` always four.
+ */
+export function rangesText(product: Product): string {
+  const { ranges } = product;
+  if (!ranges) return "";
+  const vector = storesVectors(product);
+  const cases = ranges.map(
+    ({ name, columns: own }) => `  if (at < ${own.code}) {
+    ${name}[${vector ? `(row * ${own.code} + at) / 4u` : `row * ${own.code} + at`}] = sum;
+    return;
+  }
+  at -= ${own.code};`,
+  );
+  return /* wgsl */ `
+fn storeInRange(row: u32, column: u32, sum: ${vector ? "vec4f" : "f32"}) {
+  var at = column;
+${cases.join("\n")}
+}
+fn storeInRanges(row: u32, column: u32, sum: vec4f) {
+  ${
+    vector
+      ? "storeInRange(row, column, sum);"
+      : [0, 1, 2, 3].map((i) => `storeInRange(row, column + ${i}u, sum[${i}]);`).join(" ")
+  }
+}`;
 }

@@ -24,7 +24,7 @@ const padding = 2;
 const fewestRows = 32;
 
 /** Whether the forward product may run so. */
-export function onTensorCores({ sizes, dtype }: KernelCall, gpu: Gpu): boolean {
+export function onTensorCores({ sizes, dtype }: Pick<KernelCall, "sizes" | "dtype">, gpu: Gpu): boolean {
   const { batch, rows, inner, columns, transposeA, transposeB } = sizes;
   return (
     gpu.matrices &&
