@@ -155,6 +155,7 @@ test("a Mamba layer takes at most 10 dispatches forward and 30 in training, with
     [64, 8, 64],
     [64, 8, 256], // the scan goes in spans
     [64, 1, 4096],
+    [256, 1, 256],
     [256, 1, 2048],
     [256, 8, 512],
     [768, 1, 64], // x_proj goes in parts of inner
@@ -259,6 +260,42 @@ test("products with a residual or after a norm are right at any size, by f32 and
       const [expected, got] = [await run(plain, half), await run(device, half)];
       for (const i of [0, 1]) assertNear(`${rows} × ${inner} × ${columns}, ${i}`, got[i], expected[i], 1e-4);
     }
+  }
+});
+
+test("a sum that is normalized and kept is right at any size, by f32 and by f16 weights", async () => {
+  const plain = await openDevice({ device: "plain" });
+  const many = await gpu({ parallelism: 2 ** 22, defaultLimits: true, subgroups: false }); // inner in parts
+  for (const [rows, inner, dModel, half] of [
+    [20, 700, 64, false],
+    [9, 1100, 33, false],
+    [70, 2000, 132, true],
+    [33, 64, 40, false], // in one part
+  ] as const) {
+    const run = async (device: Device) => {
+      const source = randomParameters(device, 3);
+      const [u, w, r] = [
+        [rows, inner],
+        [inner, dModel],
+        [rows, dModel],
+      ].map((shape, i) => source(`t${i}`, shape, fanIn(4)));
+      const gain = source("gain", [dModel], fanIn(1));
+      if (half) await w.store("f16");
+      const normalized = () => {
+        const x = add(matmul(u, w), r);
+        return [silu(x), silu(rmsNorm(x, gain, 1e-3))];
+      };
+      if (device === many) {
+        const labels = dispatchesOf(device, normalized).join(", ");
+        assert.equal(labels.includes("matmulNorm forward 2"), inner > 64, labels);
+      }
+      const program = capture(device, normalized);
+      program.run();
+      return (await Promise.all(program.result.map((tensor) => tensor.read()))) as Float32Array[];
+    };
+    const [expected, got] = [await run(plain), await run(many)];
+    for (const [i, values] of got.entries())
+      assertNear(`${i} of ${rows} × ${inner} × ${dModel}`, values, expected[i], 1e-4);
   }
 });
 

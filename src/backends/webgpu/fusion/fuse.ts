@@ -4,13 +4,14 @@ import type { Step } from "../step.ts";
 import { type Accesses, type Fusion, Graph } from "./graph.ts";
 import { elementwiseChain } from "./elementwiseChain.ts";
 import { mambaStep } from "./mambaStep.ts";
+import { normOfSum } from "./normOfSum.ts";
 import { projection } from "./projection.ts";
 
 /** Looks for a fusion that ends in, or begins with, this call. */
 export type Rule = (call: Call, graph: Graph, gpu: Gpu) => readonly Fusion[] | null;
 
 /** In this order: what a rule took is not there for those after it. */
-const rules: readonly Rule[] = [mambaStep, projection, elementwiseChain];
+const rules: readonly Rule[] = [mambaStep, projection, normOfSum, elementwiseChain];
 
 /**
  * Puts one call in the place of several, where that saves dispatches and slow memory: what they hand each other then

@@ -47,6 +47,9 @@ export const selectiveStepOp = fusedOp(
 /** y = a b + residual, of any number of rows: as matmul, with the sum where y is written. */
 export const matmulAddOp = fusedOp("matmulAdd", ["a", "b", "residual"], ["y"]);
 
+/** kept = a b + residual, y = rmsNorm(kept) with gain. */
+export const matmulNormOp = fusedOp("matmulNorm", ["a", "b", "residual", "gain"], ["kept", "y"]);
+
 /** y = a b, its columns as split takes them apart, of any number of rows: as matmul and split after it. */
 export const matmulSplitOp = fusedOp("matmulSplit", ["a", "b"], rangeNames);
 

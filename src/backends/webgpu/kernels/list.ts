@@ -23,6 +23,7 @@ import { clipFactor, sumOfSquares } from "./gradientNorm.ts";
 import { inverseRealFft } from "./inverseRealFft.ts";
 import { layerNorm } from "./layerNorm.ts";
 import { matmul, matmulAdd, matmulSplit } from "./matmul.ts";
+import { matmulNorm } from "./matmulNorm.ts";
 import { copyProbe, fmaProbe, readProbe } from "./probe.ts";
 import { project } from "./project.ts";
 import { reduceSets } from "./reduce.ts";
@@ -74,6 +75,7 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   chain,
   convStep,
   matmulAdd,
+  matmulNorm,
   matmulSplit,
   project,
   selectiveStep,

@@ -33,8 +33,11 @@ const costOfPartial = 1e-3;
 /** What it costs that sums meet in workgroup memory, likewise. */
 const costOfMeeting = 100;
 
-/** How much longer one pass must be thought to take before there are two: these costs are not known better. */
-const leastGain = 1.1;
+/**
+ * How much longer one pass must be thought to take before there are two: a GPU smaller than the one that these costs are
+ * from is full with fewer parts, and products that run side by side fill it together.
+ */
+const leastGain = 1.3;
 
 export const matmul: KernelSet = {
   dynamic: ["rows"],
@@ -69,7 +72,12 @@ export const matmulSplit: KernelSet = {
   },
 };
 
-function forwardProduct({ sizes, dtype }: KernelCall): Product {
+/** In how many parts of inner a product of many rows goes: with more than one, its last pass adds them up. */
+export function partsOf(sizes: KernelCall["sizes"], gpu: Gpu): number {
+  return plan(forwardProduct({ sizes, dtype: () => "f32" }), gpu).parts; // the weight's dtype has no say
+}
+
+export function forwardProduct({ sizes, dtype }: Pick<KernelCall, "sizes" | "dtype">): Product {
   return {
     ...extentsOf(sizes),
     batch: sizes.batch,

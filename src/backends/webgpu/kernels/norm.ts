@@ -79,35 +79,53 @@ fn across(x: ${type}) -> f32 { return ${type === "f32" ? "x" : "(x.x + x.y) + (x
 }
 
 /** WGSL: reads the row at `at` and leaves its elements, centered or not, in x0, x1, …, and the factor r. All must run it. */
-function statistics(centered: boolean, { type, each, all }: Deal): string {
+function statistics(centered: boolean, { type, each, all }: Deal, read = "u[at + j]"): string {
   const mean = /* wgsl */ `let mean = sumOfRow(vec2f(across(${all((k) => `x${k}`, " + ")}), 0.0), lane).x / f32(dModel);
   ${each((k) => `x${k} -= mean;`)}`;
   return /* wgsl */ `${all((k) => `var x${k} = ${type}(0.0);`)}
-  ${each((k) => `x${k} = u[at + j];`)}
+  ${each((k) => `x${k} = ${read};`)}
   ${centered ? mean : ""}
   let squares = sumOfRow(vec2f(across(${all((k) => `x${k} * x${k}`, " + ")}), 0.0), lane).x;
   let r = 1.0 / sqrt(squares / f32(dModel) + epsilon);`;
 }
 
 function forwardOf(centered: boolean): Kernel {
-  return ({ sizes: { rows, dModel } }) => {
-    const deal = dealOf(dModel);
-    const { width, lanes, perGroup, view, each } = deal;
-    return onePass({
-      reads: [view("u"), view("gain"), ...(centered ? [view("bias")] : [])],
-      writes: [view("y")],
-      workgroups: Math.ceil(rows / perGroup),
-      workgroupSize: size,
-      code: /* wgsl */ `${deal.functions}
+  return ({ sizes: { rows, dModel } }) => onePass(forwardPass(rows, dModel, centered));
+}
+
+/** The norm of the sum of `parts` and a residual, and that sum, which is kept. */
+export function normOfSum(rows: number, dModel: number, parts: number): Pass {
+  return forwardPass(rows, dModel, false, parts);
+}
+
+function forwardPass(rows: number, dModel: number, centered: boolean, parts = 0): Pass {
+  const deal = dealOf(dModel);
+  const { type, width, lanes, perGroup, view, each } = deal;
+  const summed = parts > 0;
+  return {
+    reads: [...(summed ? ["partials", "residual"] : ["u"]), "gain", ...(centered ? ["bias"] : [])].map(view),
+    writes: [...(summed ? ["kept"] : []), "y"].map(view),
+    workgroups: Math.ceil(rows / perGroup),
+    workgroupSize: size,
+    code: /* wgsl */ `${deal.functions}
+${
+  summed
+    ? `fn input(i: u32) -> ${type} {
+  var sum = partials[i];
+  for (var part = 1u; part < ${parts}u; part++) { sum += partials[i + part * rows * ${width.code}]; }
+  return sum + residual[i];
+}`
+    : ""
+}
 fn run(group: u32, lane: u32) {
   let part = lane % ${lanes}u;
   let row = group * ${perGroup}u + lane / ${lanes}u;
   let at = min(row, rows - 1u) * ${width.code};
-  ${statistics(centered, deal)}
+  ${statistics(centered, deal, summed ? "input(at + j)" : "u[at + j]")}
   if (row >= rows) { return; }
+  ${summed ? each((k) => `kept[at + j] = x${k};`) : ""}
   ${each((k) => `y[at + j] = gain[j] * x${k} * r${centered ? " + bias[j]" : ""};`)}
 }`,
-    });
   };
 }
 
