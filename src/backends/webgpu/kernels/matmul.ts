@@ -34,10 +34,11 @@ const costOfPartial = 1e-3;
 const costOfMeeting = 100;
 
 /**
- * How much longer one pass must be thought to take before there are two: a GPU smaller than the one that these costs are
- * from is full with fewer parts, and products that run side by side fill it together.
+ * What a further pass must gain besides, likewise, and as a part of what it takes: a GPU smaller than the one that these
+ * costs are from is full with fewer parts, and so are products that run side by side.
  */
-const leastGain = 1.3;
+const leastGain = 3000;
+const leastPart = 0.3;
 
 export const matmul: KernelSet = {
   dynamic: ["rows"],
@@ -157,9 +158,10 @@ export function plan(
         const work = (Math.ceil(inner.value / pieces) * each ** 2) / rate;
         const adding =
           (parts > 1 ? costOfPass + costOfPartial * numbers * parts : 0) + (slices > 1 ? costOfMeeting : 0);
-        const cost = (((waves + Math.ceil(waves)) / 2) * work + adding) * (parts > 1 ? leastGain : 1);
-        if (cost >= least) continue;
-        least = cost;
+        const cost = ((waves + Math.ceil(waves)) / 2) * work + adding;
+        const weighed = cost + (parts > 1 ? Math.min(leastGain, leastPart * cost) : 0);
+        if (weighed >= least) continue;
+        least = weighed;
         best = { tile, parts };
       }
     }
