@@ -219,8 +219,12 @@ export class WebGpuBackend implements Backend {
       encodePass(encoder, encoded, times);
       return encoder.finish();
     };
-    // Commands can be submitted once. Those of the next run are made while the GPU works on this one.
+    // Commands can be submitted once. Those of the next run are made while the GPU works on this one, but after what else
+    // is submitted now, as the reading of a result is.
     let next: GPUCommandBuffer | null = null;
+    const prepare = () => {
+      if (!freed && !this.#disposed && !this.#failure) next ??= commands();
+    };
     let runs = 0;
     const submit = (own: () => GPUCommandBuffer) => {
       if (freed) throw new DeviceError("webgpu: the program was freed and then run again");
@@ -235,7 +239,8 @@ export class WebGpuBackend implements Backend {
       outside, // bound by their memory only: without this reference they could be collected
       run: () => {
         submit(() => next ?? commands());
-        next = ++runs > 1 ? commands() : null;
+        next = null;
+        if (++runs > 1) queueMicrotask(prepare);
       },
       repeat: (times: number) => submit(() => commands(times)),
       time: async (passes, { times = 1, of = () => true } = {}) => {
