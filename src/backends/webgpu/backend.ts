@@ -183,11 +183,12 @@ export class WebGpuBackend implements Backend {
     this.#expectAlive();
   }
 
-  compile({ calls, planned }: Plan): GpuExecutable {
+  compile(plan: Plan): GpuExecutable {
     this.#expectAlive();
     const { gpu } = this;
     const stepFor = stepsFor(gpu);
-    const steps = (gpu.fuse ? fuse(calls, planned, gpu, stepFor) : calls).map(stepFor);
+    const { calls, planned } = gpu.fuse ? fuse(plan, gpu, stepFor) : plan;
+    const steps = calls.map(stepFor);
     const scratch = steps.flatMap((step) => step.scratch);
     const single = steps.flatMap((step) => step.dispatches);
     const dispatches = gpu.fuse ? merge(single, gpu) : single;

@@ -36,7 +36,7 @@ export interface KernelTraffic {
 const backwardByForward = 1.5;
 
 /** The traffic of a program on such a GPU, from its plan alone. */
-export function trafficOf({ calls, planned }: Plan, gpu: Gpu): Traffic {
+export function trafficOf(plan: Plan, gpu: Gpu): Traffic {
   const found = new Map<string, { -readonly [Key in keyof KernelTraffic]: KernelTraffic[Key] }>();
   const single: Dispatch[] = [];
   const rowOf = ({ op, pass }: Call) => {
@@ -53,7 +53,7 @@ export function trafficOf({ calls, planned }: Plan, gpu: Gpu): Traffic {
     return row;
   };
   const stepFor = stepsFor(gpu);
-  for (const call of gpu.fuse ? fuse(calls, planned, gpu, stepFor) : calls) {
+  for (const call of (gpu.fuse ? fuse(plan, gpu, stepFor) : plan).calls) {
     const row = rowOf(call);
     for (const dispatch of stepFor(call).dispatches) {
       single.push(dispatch);
@@ -62,7 +62,7 @@ export function trafficOf({ calls, planned }: Plan, gpu: Gpu): Traffic {
       row.operations += dispatch.operations;
     }
   }
-  for (const call of calls) {
+  for (const call of plan.calls) {
     const row = rowOf(call);
     row.calls++;
     row.naiveBytes += naiveBytesOf(call, stepFor);

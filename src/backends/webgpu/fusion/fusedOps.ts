@@ -19,27 +19,30 @@ function fusedOp(
  *   a  = u, or norm(u) with gain, or u ⊙ silu(z)
  *   yᵢ = a wᵢ (+ residual)
  *   y₀ = silu(convolution of what state remembers and a w₀), where convWeight is given; state moves on by one
+ *   Σ projected = y₀ xProj, a part for each workgroup that has some of y₀
  *
  *   u, z (rows, inner)     gain (inner)     wᵢ (inner, cᵢ)     yᵢ, residual (rows, cᵢ)
  *   convWeight (dConv, c₀)     convBias (c₀)     state (rows, dConv − 1, c₀), in place
+ *   xProj (c₀, cx)         projected (rows, parts, cx)
  */
 export const projectOp = fusedOp(
   "project",
-  ["u", "gain", "z", "w0", "w1", "w2", "residual", "convWeight", "convBias", "state"],
-  ["y0", "y1", "y2"],
+  ["u", "gain", "z", "w0", "w1", "w2", "residual", "convWeight", "convBias", "state", "xProj"],
+  ["y0", "y1", "y2", "projected"],
   ["state"],
 );
 
 /**
- * One step of a selective scan, from what x_proj made of the input; the gate is left to what follows.
- *   [r, B, C] = projected          Δ = r dtProj          A = −exp(logA)
+ * One step of a selective scan, from what x_proj made of the input, in parts to be added up; without z the gate is left to
+ * what follows.
+ *   [r, B, C] = Σ projected          Δ = r dtProj          A = −exp(logA)
  *
- *   u, y (batch, dInner)     projected (batch, dtRank + 2 dState)     dtProj (dtRank, dInner)     logA (dState, dInner)
- *   D, deltaBias (dInner)    state (batch, dState, dInner), in place
+ *   u, z, y (batch, dInner)     projected (batch, parts, dtRank + 2 dState)     dtProj (dtRank, dInner)
+ *   logA (dState, dInner)       D, deltaBias (dInner)       state (batch, dState, dInner), in place
  */
 export const selectiveStepOp = fusedOp(
   "selectiveStep",
-  ["u", "projected", "dtProj", "logA", "D", "deltaBias", "state"],
+  ["u", "projected", "dtProj", "logA", "D", "z", "deltaBias", "state"],
   ["y"],
   ["state"],
 );

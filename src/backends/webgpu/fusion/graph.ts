@@ -12,6 +12,8 @@ export interface Fusion {
   readonly fused: Call;
   /** The part in whose place it stands. */
   readonly at: Call;
+  /** A buffer that the program did not have, through which two fused calls speak. */
+  readonly makes?: Buffer;
 }
 
 /** Who writes and who reads the buffers of a program. */

@@ -7,35 +7,48 @@ const size = 64;
 interface Place {
   readonly type: "f32" | "vec4f";
   readonly weight: string;
-  /** The first value of the sum. */
-  readonly start: string;
-  /** Sequence, channel, and how many channels there are. */
-  readonly row: string;
+  readonly bias: string | null;
+  /** The channel, and how many there are. */
   readonly channel: string;
   readonly channels: string;
-  /** What comes in, and where the result goes. */
-  readonly input: string;
-  readonly y: string;
 }
 
-/** Statements: y = φ(start + Σₖ weight[k] of what `state` remembers and of the input), and the state moved on. */
+/** One step of a convolution as statements: those that read, to be put as early as may be, and the one that computes. */
 export function convStepText(
   { dConv, silu }: Readonly<Record<string, number>>,
-  { type, weight, start, row, channel, channels, input, y }: Place,
-): string {
-  return /* wgsl */ `var v = ${start};
-  for (var k = 0u; k < ${dConv - 1}u; k++) {
-    let place = (${row} * ${dConv - 1}u + k) * ${channels} + ${channel};
-    v = fma(${weight}[k * ${channels} + ${channel}], state[place], v);
-    if (k < ${dConv - 2}u) { state[place] = state[place + ${channels}]; } else { state[place] = ${input}; }
-  }
-  v = fma(${weight}[${dConv - 1}u * ${channels} + ${channel}], ${input}, v);
-  ${y} = ${silu ? `v / (${type}(1.0) + exp(-v))` : "v"};`;
+  { type, weight, bias, channel, channels }: Place,
+) {
+  const steps = Array.from({ length: dConv - 1 }, (_, k) => k);
+  const place = (row: string, k: number) =>
+    `state[(${row} * ${dConv - 1}u + ${k}u) * ${channels} + ${channel}]`;
+  return {
+    /** The weights, the same for all sequences: variables and their values. */
+    taps: [
+      ...[...steps, dConv - 1].map((k) => [`tap${k}`, `${weight}[${k}u * ${channels} + ${channel}]`]),
+      ["tapBias", bias ? `${bias}[${channel}]` : `${type}(0.0)`],
+    ],
+    /** What the state remembers of sequence `row`; `name` tells those of several apart. */
+    past: (row: string, name: string | number = "") => steps.map((k) => [`past${name}_${k}`, place(row, k)]),
+    /** `out` = φ(what is remembered and the input, weighted), and the state moved on. */
+    step: (row: string, input: string, out: string, name: string | number = "") => `
+  var ${out} = tapBias;
+  ${steps.map((k) => `${out} = fma(tap${k}, past${name}_${k}, ${out});`).join("\n  ")}
+  ${out} = fma(tap${dConv - 1}, ${input}, ${out});
+  ${steps.map((k) => `${place(row, k)} = ${k < dConv - 2 ? `past${name}_${k + 1}` : input};`).join("\n  ")}
+  ${silu ? `${out} = ${out} / (${type}(1.0) + exp(-${out}));` : ""}`,
+  };
 }
 
 const forward: Kernel = (call) => {
   const { batch, channels } = call.sizes;
   const perRow = Math.ceil(channels / size);
+  const { taps, past, step } = convStepText(call.sizes, {
+    type: "f32",
+    weight: "weight",
+    bias: call.has("bias") ? "bias" : null,
+    channel: "d",
+    channels: "channels",
+  });
   return onePass({
     reads: ["u", "weight", ...(call.has("bias") ? ["bias"] : [])],
     writes: ["state", "y"],
@@ -47,16 +60,9 @@ fn run(group: u32, lane: u32) {
   let d = (group % ${perRow}u) * ${size}u + lane;
   if (d >= channels) { return; }
   let input = u[b * channels + d];
-  ${convStepText(call.sizes, {
-    type: "f32",
-    weight: "weight",
-    start: call.has("bias") ? "bias[d]" : "0.0",
-    row: "b",
-    channel: "d",
-    channels: "channels",
-    input: "input",
-    y: "y[b * channels + d]",
-  })}
+  ${[...taps, ...past("b")].map(([name, value]) => `let ${name} = ${value};`).join("\n  ")}
+  ${step("b", "input", "next")}
+  y[b * channels + d] = next;
 }`,
   });
 };

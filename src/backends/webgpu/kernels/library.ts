@@ -90,3 +90,13 @@ fn sumOfGroup(x: ${type}, lane: u32) -> ${type} {
   return total;
 }`;
 }
+
+/** The sum of some expressions, in pairs, and pairs of pairs: the chain of additions is short. */
+export function sumText(count: number, text: (i: number) => string): string {
+  const sum = (from: number, to: number): string => {
+    if (to - from === 1) return text(from);
+    const half = from + Math.ceil((to - from) / 2);
+    return `(${sum(from, half)} + ${sum(half, to)})`;
+  };
+  return sum(0, count);
+}

@@ -1,17 +1,17 @@
 /**
- * A workgroup owns 16 to 256 columns of one product and reads them once, from all rows of the weight: lanes side by side
- * have four columns each, slices of the inner size are added up in workgroup memory at the end, in a fixed order. The
- * row that is multiplied is prepared by every workgroup for itself, from the caches. Traffic: the weights. Wrong for
- * many rows: it does rows multiply-adds for each weight it reads.
+ * A workgroup owns 8 to 256 columns of one product and reads them once, from all rows of the weight: lanes side by side
+ * have four columns each, slices share the inner size. All that an invocation reads is asked for before the first use of
+ * any, as far as it has registers for it, since for one token the time of a load is longer than that of all bytes: the
+ * lines of the weight, the numbers of the row that go with them, and what the end needs. The slices are added up in
+ * workgroup memory, in a fixed order. Traffic: the weights. Wrong for many rows: it does rows multiply-adds for each weight
+ * it reads.
  */
+import type { Sizes } from "../../../tensor/op.ts";
 import { type Gpu, type Kernel, type KernelCall, type KernelSet, onePass } from "../kernel.ts";
 import { convStepText } from "./convStep.ts";
-import { sumOfGroup, weightAt, weightBinding } from "./library.ts";
+import { sumText, weightAt, weightBinding } from "./library.ts";
 
 const size = 256;
-
-/** Numbers of all rows that are prepared at once, more or less. */
-const staged = 2048;
 
 interface Product {
   readonly weight: string;
@@ -19,87 +19,179 @@ interface Product {
   readonly columns: number;
 }
 
-function productsOf({ sizes }: KernelCall): Product[] {
+function productsOf(sizes: Sizes): Product[] {
   return [0, 1, 2]
     .map((i) => ({ weight: `w${i}`, y: `y${i}`, columns: sizes[`c${i}`] }))
     .filter(({ columns }) => columns > 0);
 }
 
-/** Lanes side by side: as many as leave workgroups for the whole GPU, since long lines are read fastest. */
-function acrossOf(products: readonly Product[], width: number, { parallelism }: Gpu): number {
-  const groups = (across: number) =>
-    products.reduce((sum, { columns }) => sum + Math.ceil(columns / (width * across)), 0);
-  const widths = [256, 128, 64, 32, 16, 8, 4]
-    .map((columns) => columns / width)
-    .filter((across) => across <= 64);
-  const enough = widths.find((across) => groups(across) >= parallelism / size);
-  return enough ?? widths.find((across) => groups(across) >= parallelism / size / 8) ?? 4 / width;
+/**
+ * Columns of a workgroup: as many as leave workgroups for the whole GPU, since long lines are read fastest. Where the weight
+ * is small, lines of 64 bytes, or of 32, are worth more than workgroups.
+ */
+export function columnsOf(sizes: Sizes, { parallelism }: Gpu): number {
+  const products = productsOf(sizes);
+  const most = products.every(({ columns }) => columns % 4 === 0) ? 256 : 64;
+  const enough = parallelism / size;
+  const groups = (each: number) => products.reduce((sum, { columns }) => sum + Math.ceil(columns / each), 0);
+  const wide = [256, 128, 64, 32].find((columns) => columns <= most && groups(columns) >= enough);
+  return wide ?? (groups(16) >= enough / 2 ? 16 : 8);
 }
+
+/** Most columns of a weight whose product is made in parts, and most channels of all rows that a workgroup makes then. */
+export const mostInParts = { columns: 4 * size, channels: 1024 };
+
+/** Lines of the weight that an invocation asks for at once. */
+const together = 8;
+
+/** Rows whose sums are in workgroup memory at once. */
+const rowsAtOnce = 2;
 
 const forward: Kernel = (call, gpu) => {
   const { rows, inner } = call.sizes;
-  const products = productsOf(call);
+  const products = productsOf(call.sizes);
   const vector = products.every(({ columns }) => columns % 4 === 0);
   const [type, width] = vector ? (["vec4f", 4] as const) : (["f32", 1] as const);
-  const across = acrossOf(products, width, gpu);
+  const wide = columnsOf(call.sizes, gpu);
+  const across = wide / width;
   const slices = size / across;
-  // Loads of one invocation that are on their way together: the time of one is what a small product takes.
-  const together = Math.min(rows > 2 ? 4 : 8, Math.ceil(inner / slices));
-  const round = slices * together;
-  const tile = Math.min(Math.ceil(inner / round), Math.max(1, Math.floor(staged / rows / round))) * round;
-  const groups = products.map(({ columns }) => Math.ceil(columns / (width * across)));
-  const as = (name: string) => (vector ? `${name}: vec4f` : name);
-  const [norm, gate, residual, conv] = ["gain", "z", "residual", "convWeight"].map((name) => call.has(name));
-  // The row is prepared by vectors of four where it has whole ones.
-  const four = inner % 4 === 0;
-  const [numbers, wide] = four ? ["vec4f", 4] : ["f32", 1];
-  const inFours = (name: string) => (four ? `${name}: vec4f` : name);
-  const perProduct = (line: (product: Product, i: number) => string) =>
-    products.map((product, i) => `if (part == ${i}u) { ${line(product, i)} }`).join(" else ");
+  const groups = products.map(({ columns }) => Math.ceil(columns / wide));
   const starts = groups.map((_, i) => groups.slice(0, i).reduce((a, b) => a + b, 0));
-  const each = Array.from({ length: rows }, (_, row) => row);
-  const loads = Array.from({ length: together }, (_, i) => i);
-  const totalColumns = products.reduce((sum, { columns }) => sum + columns, 0);
+  const [norm, gate, residual, conv] = ["gain", "z", "residual", "convWeight"].map((name) => call.has(name));
 
-  const convolution = () =>
-    convStepText(call.sizes, {
-      type,
-      weight: "convWeight",
-      start: call.has("convBias") ? "convBias[j]" : `${type}(0.0)`,
-      row: "row",
-      channel: "j",
-      channels: "columns",
-      input: "y",
-      y: "y0[row * columns + j]",
-    });
+  // Slices take the inner size in turns of `turn` neighbours, of which a round has several.
+  const turn = [4, 2].find((n) => inner % (n * slices) === 0) ?? (inner % 4 === 0 ? 4 : 1);
+  const numbers = turn === 1 ? "f32" : `vec${turn}f`;
+  const turns = inner / turn;
+  const perSlice = Math.ceil(turns / slices);
+  const inRound = Math.ceil(perSlice / Math.ceil((perSlice * turn) / together));
+  const rounds = Math.ceil(perSlice / inRound);
+  const ragged = rounds * inRound * slices > turns;
+
+  const as = (name: string) => (vector ? `${name}: vec4f` : name);
+  const inTurns = (name: string) => (turn > 1 ? `${name}: ${numbers}` : name);
+  const each = <T>(count: number, text: (i: number) => T) => Array.from({ length: count }, (_, i) => text(i));
+  const lines = (count: number, text: (i: number) => string) => each(count, text).join("\n    ");
+  const perProduct = (text: (product: Product, i: number) => string) =>
+    products.map((product, i) => `if (part == ${i}u) { ${text(product, i)} }`).join(" else ");
+
+  /** What a turn is multiplied with, of one row. */
+  const prepared = (i: number, row: number) => {
+    const at = `${row * turns}u + turn${i}`;
+    return `
+      var value${i} = u[${at}];
+      ${norm ? `squares${row} += ${turn > 1 ? `dot(value${i}, value${i})` : `value${i} * value${i}`}; value${i} *= gain${i};` : ""}
+      ${gate ? `let gate${i} = z[${at}]; value${i} *= gate${i} / (1.0 + exp(-gate${i}));` : ""}`;
+  };
+  const multiplied = (i: number, row: number) =>
+    each(turn, (c) => {
+      const value = turn > 1 ? `value${i}.${"xyzw"[c]}` : `value${i}`;
+      return `sum${row} = fma(${type}(${value}), w${i}_${c}, sum${row});`;
+    }).join(" ");
+
+  const round = `
+    ${lines(inRound, (i) => `let turn${i} = ${ragged ? `min((at * ${inRound}u + ${i}u) * ${slices}u + slice, ${turns - 1}u)` : `(at * ${inRound}u + ${i}u) * ${slices}u + slice`};`)}
+    ${lines(inRound, (i) => each(turn, (c) => `var w${i}_${c}: ${type};`).join(" "))}
+    ${perProduct(({ weight }) => lines(inRound, (i) => each(turn, (c) => `w${i}_${c} = ${weight}_at((${turn}u * turn${i} + ${c}u) * columns + j);`).join(" ")))}
+    ${norm ? lines(inRound, (i) => `let gain${i} = gain[turn${i}];`) : ""}
+    ${lines(rows, (row) =>
+      ragged
+        ? lines(
+            inRound,
+            (i) =>
+              `if ((at * ${inRound}u + ${i}u) * ${slices}u + slice < ${turns}u) { ${prepared(i, row)} ${multiplied(i, row)} }`,
+          )
+        : `{ ${lines(inRound, (i) => prepared(i, row))} ${lines(inRound, (i) => multiplied(i, row))} }`,
+    )}`;
+
+  const convolution = conv
+    ? convStepText(call.sizes, {
+        type,
+        weight: "convWeight",
+        bias: call.has("convBias") ? "convBias" : null,
+        channels: "columns",
+        channel: "j",
+      })
+    : null;
+  const next = call.has("xProj") ? partsText(call, wide, groups[0]) : null;
+  /** What the end of a row reads, and the end itself. */
+  const ahead = (some: readonly number[]) => {
+    if (!convolution)
+      return some
+        .map((row) => (residual ? `let residual${row} = residual[${row}u * columns + j];` : ""))
+        .join(" ");
+    const wanted = [
+      ...(some[0] === 0 ? convolution.taps : []),
+      ...some.flatMap((row) => convolution.past(`${row}u`, row)),
+    ];
+    return `${wanted.map(([name]) => `var ${name}: ${type};`).join(" ")}
+  if (part == 0u) { ${wanted.map(([name, value]) => `${name} = ${value};`).join(" ")} }`;
+  };
+  const finish = (row: number) =>
+    perProduct(({ y }, i) =>
+      convolution && i === 0
+        ? `${convolution.step(`${row}u`, "y", "next", row)} ${y}[${row}u * columns + j] = next; ${next?.keep(row, "next") ?? ""}`
+        : `${y}[${row}u * columns + j] = y${residual ? ` + residual${row}` : ""};`,
+    );
+
+  // Few invocations add up what many have: first each of those that remain adds some, then one adds those.
+  const remain = slices > 16 ? Math.max(8, slices / 16) : slices;
+  const batches = each(Math.ceil(rows / rowsAtOnce), (i) =>
+    each(Math.min(rowsAtOnce, rows - i * rowsAtOnce), (k) => i * rowsAtOnce + k),
+  );
+  const place = (k: number, at: string) => `${k * size}u + ${at}`;
+  const own = `lane % ${remain * across}u`;
+  const total = (name: string, k: number, count: number, first: string, step: number) =>
+    sumText(count, (i) => `${name}[${place(k, `${first} + ${i * step}u`)}]`);
+  const reduced = (batch: number[]) => `
+  ${batch.map((row, k) => `partial[${place(k, "lane")}] = sum${row}; ${norm ? `squares[${place(k, "lane")}] = squares${row};` : ""}`).join("\n  ")}
+  workgroupBarrier();
+  ${
+    remain < slices
+      ? `if (lane < ${remain * across}u) {
+    ${batch
+      .flatMap((_, k) =>
+        (norm ? ["partial", "squares"] : ["partial"]).map(
+          (name) => `${name}[${place(k, own)}] = ${total(name, k, slices / remain, own, remain * across)};`,
+        ),
+      )
+      .join("\n    ")}
+  }
+  workgroupBarrier();`
+      : ""
+  }
+  if (slice == 0u && inside) {
+    ${batch
+      .map(
+        (row, k) => `{
+      ${norm ? `let scale = 1.0 / sqrt(${total("squares", k, remain, `x % ${across}u`, across)} / f32(inner) + epsilon);` : ""}
+      let y = ${norm ? "scale * " : ""}(${total("partial", k, remain, `x % ${across}u`, across)});
+      ${finish(row)}
+    }`,
+      )
+      .join("\n    ")}
+  }`;
 
   return onePass({
     reads: [
-      ...["u", "gain", "z"].filter((name) => call.has(name)).map(inFours),
+      ...["u", "gain", "z"].filter((name) => call.has(name)).map(inTurns),
       ...products.map(({ weight }) => weightBinding(weight, call.dtype(weight), vector)),
       ...["residual", "convWeight", "convBias"].filter((name) => call.has(name)).map(as),
+      ...(next ? [weightBinding("xProj", call.dtype("xProj"), true)] : []),
     ],
-    writes: [...(conv ? [as("state")] : []), ...products.map(({ y }) => as(y))],
+    writes: [
+      ...(conv ? [as("state")] : []),
+      ...products.map(({ y }) => as(y)),
+      ...(next ? ["projected: vec4f"] : []),
+    ],
     workgroups: groups.reduce((a, b) => a + b, 0),
     workgroupSize: size,
-    operations: 2 * rows * inner * totalColumns,
+    operations: 2 * rows * inner * products.reduce((sum, { columns }) => sum + columns, 0),
     code: /* wgsl */ `
-var<workgroup> prepared: array<${numbers}, ${Math.ceil((rows * tile) / wide)}>;
-var<workgroup> partial: array<${type}, ${size}>;
-${norm ? sumOfGroup("f32", size) : ""}
+var<workgroup> partial: array<${type}, ${size * Math.min(rows, rowsAtOnce)}>;
+${norm ? `var<workgroup> squares: array<f32, ${size * Math.min(rows, rowsAtOnce)}>;` : ""}
 ${products.map(({ weight }) => weightAt(weight, call.dtype(weight), vector)).join("")}
-fn weight(part: u32, at: u32) -> ${type} {
-  ${perProduct(({ weight }) => `return ${weight}_at(at);`)}
-  return ${type}(0.0);
-}
-fn prepared_at(i: u32) -> f32 { return prepared[${four ? "i >> 2u][i & 3u" : "i"}]; }
-fn finish(part: u32, row: u32, columns: u32, j: u32, y: ${type}) {
-  ${perProduct(({ y }, i) =>
-    conv && i === 0
-      ? convolution()
-      : `${y}[row * columns + j] = y${residual ? " + residual[row * columns + j]" : ""};`,
-  )}
-}
+${next?.declarations ?? ""}
 fn run(group: u32, lane: u32) {
   let x = lane % ${across}u;
   let slice = lane / ${across}u;
@@ -113,59 +205,59 @@ fn run(group: u32, lane: u32) {
         `if (group >= ${starts[i + 1]}u) { part = ${i + 1}u; start = ${starts[i + 1]}u; columns = ${columns / width}u; }`,
     )
     .join("\n  ")}
-  let j = (group - start) * ${across}u + x;
-  let inside = j < columns;
-  ${each.map((row) => `var sum${row} = ${type}(0.0);${norm ? ` var squares${row} = 0.0;` : ""}`).join("\n  ")}
-  for (var at = 0u; at < inner; at += ${tile}u) {
-    for (var i = lane; i < ${Math.ceil(tile / wide)}u; i += ${size}u) {
-      let first = at / ${wide}u + i;
-      ${each
-        .map(
-          (row) => `{
-        var value = ${numbers}(0.0);
-        if (first < ${inner / wide}u) {
-          value = u[${(row * inner) / wide}u + first];
-          ${norm ? `squares${row} += ${four ? "dot(value, value)" : "value * value"}; value *= gain[first];` : ""}
-          ${gate ? `let gate = z[${(row * inner) / wide}u + first]; value *= gate / (1.0 + exp(-gate));` : ""}
-        }
-        prepared[${Math.ceil((row * tile) / wide)}u + i] = value;
-      }`,
-        )
-        .join("\n      ")}
-    }
-    workgroupBarrier();
-    if (inside) {
-      let end = min(${tile}u, inner - at);
-      for (var k = slice; k < end; k += ${round}u) {
-        ${loads.map((i) => `let weight${i} = weight(part, min(at + k + ${i * slices}u, inner - 1u) * columns + j);`).join("\n        ")}
-        ${loads
-          .flatMap((i) =>
-            each.map(
-              (row) =>
-                `sum${row} = fma(${type}(prepared_at(${row * tile}u + k + ${i * slices}u)), weight${i}, sum${row});`,
-            ),
-          )
-          .join("\n        ")}
-      }
-    }
-    workgroupBarrier();
-  }
-  ${each
-    .map(
-      (row) => `
-  partial[lane] = sum${row};
-  workgroupBarrier();
-  for (var half = ${slices / 2}u; half > 0u; half >>= 1u) {
-    if (slice < half) { partial[lane] += partial[lane + half * ${across}u]; }
-    workgroupBarrier();
-  }
-  ${norm ? `let scale${row} = 1.0 / sqrt(sumOfGroup(squares${row}, lane) / f32(inner) + epsilon);` : ""}
-  if (slice == 0u && inside) { finish(part, ${row}u, columns, j, partial[x]${norm ? ` * scale${row}` : ""}); }
-  workgroupBarrier();`,
-    )
-    .join("")}
+  let inside = (group - start) * ${across}u + x < columns;
+  let j = min((group - start) * ${across}u + x, columns - 1u);
+  ${ahead(batches[0])}
+  ${next?.ahead ?? ""}
+  ${lines(rows, (row) => `var sum${row} = ${type}(0.0);${norm ? ` var squares${row} = 0.0;` : ""}`)}
+  ${rounds > 1 ? `for (var at = 0u; at < ${rounds}u; at++) {${round}\n  }` : `{ let at = 0u;${round}\n  }`}
+  ${batches.map((batch, i) => `${i > 0 ? `workgroupBarrier();\n  ${ahead(batch)}` : ""}${reduced(batch)}`).join("\n  ")}
+  ${next?.finish ?? ""}
 }`,
   });
 };
+
+/**
+ * The product of the channels that a workgroup has made, by their rows of xProj: an invocation has four columns and some of
+ * the channels. Statements for y0's workgroups; the others pass by.
+ */
+function partsText(call: KernelCall, channels: number, groups: number) {
+  const { rows, cx } = call.sizes;
+  const slots = cx / 4;
+  const each = Math.ceil(channels / Math.min(channels, Math.floor(size / slots)));
+  const teams = Math.ceil(channels / each);
+  const own = Array.from({ length: each }, (_, i) => i);
+  const guarded = (i: number, statement: string) =>
+    each * teams > channels ? `if (team * ${each}u + ${i}u < ${channels}u) { ${statement} }` : statement;
+  return {
+    declarations: `var<workgroup> made: array<f32, ${rows * channels}>;${weightAt("xProj", call.dtype("xProj"), true)}`,
+    /** The weight: it does not wait for anything. */
+    ahead: `let slot = lane % ${slots}u;
+  let team = lane / ${slots}u;
+  ${own.map((i) => `var next${i} = vec4f();`).join(" ")}
+  if (part == 0u && team < ${teams}u) {
+    ${own.map((i) => guarded(i, `next${i} = xProj_at((group * ${channels}u + team * ${each}u + ${i}u) * ${slots}u + slot);`)).join("\n    ")}
+  }`,
+    /** Keeps four channels of a row. */
+    keep: (row: number, made: string) =>
+      [0, 1, 2, 3]
+        .map((c) => `made[${row * channels + c}u + 4u * (x % ${channels / 4}u)] = ${made}[${c}];`)
+        .join(" "),
+    finish: Array.from(
+      { length: rows },
+      (_, row) => `
+  workgroupBarrier();
+  {
+    var some = vec4f();
+    ${own.map((i) => guarded(i, `some = fma(vec4f(made[${row * channels}u + (team * ${each}u + ${i}u) % ${channels}u]), next${i}, some);`)).join("\n    ")}
+    partial[lane] = some;
+  }
+  workgroupBarrier();
+  if (part == 0u && lane < ${slots}u) {
+    projected[(${row * groups}u + group) * ${slots}u + slot] = ${sumText(teams, (t) => `partial[slot + ${t * slots}u]`)};
+  }`,
+    ).join(""),
+  };
+}
 
 export const project: KernelSet = { forward, floats: ["epsilon"] };

@@ -1,82 +1,135 @@
 /**
- * An invocation has one channel of one sequence and all its states. What it reads is contiguous over channels, but for
- * r, B and C, which all share. Traffic: dtProj and logA once, the state twice.
+ * A workgroup has 16 channels of one sequence; for each of them 16 invocations share the states and the inner product
+ * that gives Δ. All that an invocation reads is asked for before the first use of any: for one token the time of a load is
+ * longer than that of all bytes. What x_proj made comes in parts that are to be added up, which every workgroup does
+ * for itself, in a fixed order. Traffic: dtProj and logA once, the state twice; the parts from the caches.
  */
 import { type Kernel, type KernelSet, onePass } from "../kernel.ts";
-import { log1p, scalar, softplus, weightAt } from "./library.ts";
+import { log1p, scalar, softplus, sumText, weightAt } from "./library.ts";
 
-const size = 32;
+const size = 256;
+/** Channels of a workgroup. */
+export const channels = 16;
+const sharers = size / channels;
+
+/** Parts that are on their way together. */
+const together = 16;
 
 const selectiveStepForward: Kernel = (call) => {
-  const { batch, dInner, dState } = call.sizes;
-  const [skip, bias] = ["D", "deltaBias"].map((name) => call.has(name));
+  const { batch, dInner, dState, dtRank, parts } = call.sizes;
+  const [skip, bias, gate] = ["D", "deltaBias", "z"].map((name) => call.has(name));
+  const columns = dtRank + 2 * dState;
+  const perRow = Math.ceil(dInner / channels);
+  const ranks = turnsOf(dtRank, "r");
+  const states = turnsOf(dState, "n");
+
+  const vector = columns % 4 === 0;
+  const [type, width] = vector ? (["vec4f", 4] as const) : (["f32", 1] as const);
+  const places = columns / width;
+  const teams = Math.max(1, Math.min(parts, Math.floor(size / places)));
+  const perTeam = Math.ceil(parts / teams);
+  const rounds = Math.ceil(perTeam / together);
+  const inRound = Math.ceil(perTeam / rounds);
+  const row = (index: string) => (vector ? `row[(${index}) / 4u][(${index}) % 4u]` : `row[${index}]`);
+  const collected = (slot: string, team: string) => `
+    var sum = ${type}(0.0);
+    for (var at = 0u; at < ${rounds}u; at++) {
+      ${list(inRound, (i) => `let part${i} = (at * ${inRound}u + ${i}u) * ${teams}u + ${team};`)}
+      ${list(inRound, (i) => `let some${i} = projected[(b * ${parts}u + min(part${i}, ${parts - 1}u)) * ${places}u + ${slot}];`)}
+      ${list(inRound, (i) => (rounds * inRound * teams > parts ? `if (part${i} < ${parts}u) { sum += some${i}; }` : `sum += some${i};`))}
+    }`;
+
   return onePass({
-    reads: ["u", "projected", "dtProj", "logA", ...(skip ? ["D"] : []), ...(bias ? ["deltaBias"] : [])],
+    reads: [
+      "u",
+      vector ? "projected: vec4f" : "projected",
+      "dtProj",
+      "logA",
+      ...["D", "deltaBias", "z"].filter((name) => call.has(name)),
+    ],
     writes: ["state", "y"],
-    workgroups: batch * Math.ceil(dInner / size),
+    workgroups: batch * perRow,
     workgroupSize: size,
-    bytes:
-      4 * (call.length("dtProj") + call.length("logA") + 2 * call.length("state") + 2 * call.length("u")),
-    operations: batch * dInner * (dState * 8 + 2 * call.sizes.dtRank),
+    operations: batch * dInner * (dState * 8 + 2 * dtRank),
     code: /* wgsl */ `${scalar(log1p + softplus)}${weightAt("dtProj", call.dtype("dtProj"), false)}
+${teams > 1 ? `var<workgroup> sums: array<${type}, ${size}>;` : ""}
+var<workgroup> row: array<${type}, ${places}>;
+var<workgroup> deltas: array<f32, ${size}>;
+var<workgroup> outputs: array<f32, ${size}>;
 fn run(group: u32, lane: u32) {
-  let b = group / ${Math.ceil(dInner / size)}u;
-  let d = (group % ${Math.ceil(dInner / size)}u) * ${size}u + lane;
-  if (d >= dInner) { return; }
-  let row = b * (dtRank + 2u * dState);
-  var delta = ${bias ? "deltaBias[d]" : "0.0"};
-  ${stepsOf(
-    call.sizes.dtRank,
-    16,
-    "r",
-    (r) => `let w${r.place} = dtProj_at((${r.index}) * dInner + d);`,
-    (r) => `delta = fma(projected[row + ${r.index}], w${r.place}, delta);`,
-  )}
-  let step = select(softplus(delta), delta, delta > 20.0);
+  let b = group / ${perRow}u;
+  let channel = lane % ${channels}u;
+  let sharer = lane / ${channels}u;
+  let inside = (group % ${perRow}u) * ${channels}u + channel < dInner;
+  let d = min((group % ${perRow}u) * ${channels}u + channel, dInner - 1u);
+  ${ranks.each(({ index, i }) => `let w${i} = dtProj_at(${index} * dInner + d);`)}
+  ${states.each(({ index, i }) => `let a${i} = logA[${index} * dInner + d]; let h${i} = state[(b * dState + ${index}) * dInner + d];`)}
   let input = u[b * dInner + d];
-  var sum = ${skip ? "D[d] * input" : "0.0"};
-  ${stepsOf(
-    dState,
-    16,
-    "n",
-    (n) =>
-      `let a${n.place} = logA[(${n.index}) * dInner + d]; let h${n.place} = state[(b * dState + ${n.index}) * dInner + d];`,
-    (n) => `{
-      let h = fma(exp(-step * exp(a${n.place})), h${n.place}, step * projected[row + dtRank + ${n.index}] * input);
-      state[(b * dState + ${n.index}) * dInner + d] = h;
-      sum = fma(projected[row + dtRank + dState + ${n.index}], h, sum);
-    }`,
+  ${bias ? "let deltaStart = deltaBias[d];" : ""}
+  ${skip ? "let skipped = D[d];" : ""}
+  ${gate ? "let gate = z[b * dInner + d];" : ""}
+
+  ${
+    teams > 1
+      ? `let slot = lane % ${places}u;
+  let team = lane / ${places}u;
+  if (team < ${teams}u) {${collected("slot", "team")}
+    sums[lane] = sum;
+  }
+  workgroupBarrier();
+  if (team == 0u) { row[slot] = ${sumText(teams, (i) => `sums[slot + ${i * places}u]`)}; }`
+      : `for (var slot = lane; slot < ${places}u; slot += ${size}u) {${collected("slot", "0u")}
+    row[slot] = sum;
+  }`
+  }
+  workgroupBarrier();
+
+  var product = 0.0;
+  ${ranks.each(({ index, i, guard }) => guard(`product = fma(${row(index)}, w${i}, product);`))}
+  deltas[lane] = product;
+  workgroupBarrier();
+  let delta = ${bias ? "deltaStart + " : ""}${sumText(sharers, (i) => `deltas[channel + ${i * channels}u]`)};
+  let step = select(softplus(delta), delta, delta > 20.0);
+
+  var output = 0.0;
+  ${states.each(({ index, i, guard }) =>
+    guard(`{
+    let h = fma(exp(-step * exp(a${i})), h${i}, step * ${row(`${dtRank}u + ${index}`)} * input);
+    if (inside) { state[(b * dState + ${index}) * dInner + d] = h; }
+    output = fma(${row(`${dtRank + dState}u + ${index}`)}, h, output);
+  }`),
   )}
-  y[b * dInner + d] = sum;
+  outputs[lane] = output;
+  workgroupBarrier();
+  if (sharer == 0u && inside) {
+    let sum = ${skip ? "skipped * input + " : ""}${sumText(sharers, (i) => `outputs[channel + ${i * channels}u]`)};
+    y[b * dInner + d] = sum${gate ? " * gate / (1.0 + exp(-gate))" : ""};
+  }
 }`,
   });
 };
 
-/**
- * A loop over `count` in rounds of `together`, in which all loads come before all uses: they are on their way at once.
- * What is left over is a round of its own.
- */
-function stepsOf(
-  count: number,
-  together: number,
-  name: string,
-  load: (at: { index: string; place: number }) => string,
-  use: (at: { index: string; place: number }) => string,
-): string {
-  const round = (start: string, length: number) => {
-    const places = Array.from({ length }, (_, place) => ({ index: `${start} + ${place}u`, place }));
-    return [...places.map(load), ...places.map(use)].join("\n    ");
+/** What an invocation has of `count` numbers that the sharers of a channel divide: every sixteenth. */
+function turnsOf(count: number, name: string) {
+  const turns = Math.ceil(count / sharers);
+  return {
+    each: (
+      text: (turn: { index: string; i: string; guard: (statement: string) => string }) => string,
+    ): string =>
+      list(turns, (turn) => {
+        const place = `sharer + ${turn * sharers}u`;
+        const over = (turn + 1) * sharers > count;
+        return text({
+          index: over ? `min(${place}, ${count - 1}u)` : `(${place})`,
+          i: `${name}${turn}`,
+          guard: (statement) => (over ? `if (${place} < ${count}u) { ${statement} }` : statement),
+        });
+      }),
   };
-  const whole = Math.floor(count / together);
-  const left = count % together;
-  return [
-    ...(whole > 0
-      ? [
-          `for (var ${name} = 0u; ${name} < ${whole * together}u; ${name} += ${together}u) { ${round(name, together)} }`,
-        ]
-      : []),
-    ...(left > 0 ? [`{ ${round(`${whole * together}u`, left)} }`] : []),
-  ].join("\n  ");
+}
+
+function list(count: number, text: (i: number) => string): string {
+  return Array.from({ length: count }, (_, i) => text(i)).join("\n  ");
 }
 
 export const selectiveStep: KernelSet = { forward: selectiveStepForward };

@@ -1,0 +1,50 @@
+import type { Buffer } from "../../../tensor/backend.ts";
+import { columnsOf, mostInParts } from "../kernels/project.ts";
+import { channels } from "../kernels/selectiveStep.ts";
+import { forwardCall, isVectorProduct } from "./calls.ts";
+import type { Rule } from "./fuse.ts";
+import { projectOp, selectiveStepOp } from "./fusedOps.ts";
+
+/** Bytes that all workgroups of a scan may read of the parts together: from the caches, in less than a dispatch takes. */
+const mostBytes = 2 ** 23;
+
+/**
+ * x_proj of one token without a dispatch: a workgroup that has just made some channels multiplies them by their rows of
+ * the weight, and those who need the product add up what all workgroups have. Where those are too many, it does not pay.
+ */
+export const projectionParts: Rule = (call, graph, gpu) => {
+  const { op, sizes, inputs, outputs } = call;
+  if (op.name !== projectOp.name || !inputs[7] || gpu.storageBuffers < 11) return null;
+  const [y] = outputs;
+  const product = graph.readers(y!).find((reader) => isVectorProduct(reader) && reader.inputs[0] === y); // y0 is there
+  const whole = product?.outputs[0];
+  const [step] = whole ? graph.readers(whole) : [];
+  if (!product || !step || step.op.name !== selectiveStepOp.name || step.inputs[1] !== whole) return null;
+  if (!graph.sole(whole, step, "matmul") || step.inputs[0] !== y) return null;
+
+  const { rows, columns } = product.sizes;
+  const made = columnsOf(sizes, gpu);
+  const parts = sizes.c0 / made;
+  const readers = rows * Math.ceil(step.sizes.dInner / channels);
+  if (!Number.isInteger(parts) || columns % 4 !== 0 || columns > mostInParts.columns) return null;
+  if (rows * made > mostInParts.channels || 4 * columns * parts * readers > mostBytes) return null;
+  const projected: Buffer = { dtype: "f32", length: rows * parts * columns };
+  const [weight] = product.inputs.slice(1);
+  const [u, , ...others] = step.inputs;
+  const fused = forwardCall(
+    projectOp,
+    { ...sizes, cx: columns },
+    [...inputs.slice(0, 10), weight],
+    [...outputs.slice(0, 3), projected],
+  );
+  const summing = forwardCall(
+    selectiveStepOp,
+    { ...step.sizes, parts },
+    [u, projected, ...others],
+    step.outputs,
+  );
+  return [
+    { parts: [call, product], fused, at: call, makes: projected },
+    { parts: [step], fused: summing, at: step },
+  ];
+};
