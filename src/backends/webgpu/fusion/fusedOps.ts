@@ -16,19 +16,20 @@ function fusedOp(
 
 /**
  * Products of few rows, and what stands around them in a block: norm or gate before, convolution or residual after.
+ *   u  = Σ of its parts, which `whole` keeps
  *   a  = u, or norm(u) with gain, or u ⊙ silu(z)
  *   yᵢ = a wᵢ (+ residual)
  *   y₀ = silu(convolution of what state remembers and a w₀), where convWeight is given; state moves on by one
  *   Σ projected = y₀ xProj, a part for each workgroup that has some of y₀
  *
- *   u, z (rows, inner)     gain (inner)     wᵢ (inner, cᵢ)     yᵢ, residual (rows, cᵢ)
+ *   u (rows, inner) or (parts, inner)     z, whole (rows, inner)     gain (inner)     wᵢ (inner, cᵢ)     yᵢ, residual (rows, cᵢ)
  *   convWeight (dConv, c₀)     convBias (c₀)     state (rows, dConv − 1, c₀), in place
  *   xProj (c₀, cx)         projected (rows, parts, cx)
  */
 export const projectOp = fusedOp(
   "project",
   ["u", "gain", "z", "w0", "w1", "w2", "residual", "convWeight", "convBias", "state", "xProj"],
-  ["y0", "y1", "y2", "projected"],
+  ["y0", "y1", "y2", "projected", "whole"],
   ["state"],
 );
 
@@ -46,6 +47,21 @@ export const selectiveStepOp = fusedOp(
   ["y"],
   ["state"],
 );
+
+/**
+ * One step of a selective scan of one sequence and the product of what it gives, in a part for each 128 channels.
+ *   Σ y = (step of what selectiveStep takes) weight + residual
+ *
+ *   weight (dInner, columns)     residual (columns)     y (parts, columns)     state, next (1, dState, dInner)
+ */
+export const selectiveProjectOp = fusedOp(
+  "selectiveProject",
+  ["u", "projected", "dtProj", "logA", "D", "z", "deltaBias", "state", "weight", "residual"],
+  ["state", "y"],
+);
+
+/** y = Σ u: u (parts, length). */
+export const sumPartsOp = fusedOp("sumParts", ["u"], ["y"]);
 
 /** y = a b + residual, of any number of rows: as matmul, with the sum where y is written. */
 export const matmulAddOp = fusedOp("matmulAdd", ["a", "b", "residual"], ["y"]);

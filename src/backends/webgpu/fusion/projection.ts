@@ -5,7 +5,7 @@ import { rangeNames } from "../kernels/matmul.ts";
 import { onTensorCores } from "../kernels/tensorCores.ts";
 import { carryOf, forwardCall, isVectorProduct, residualOf } from "./calls.ts";
 import type { Rule } from "./fuse.ts";
-import { convStepOp, matmulAddOp, matmulSplitOp, projectOp } from "./fusedOps.ts";
+import { convStepOp, matmulAddOp, matmulSplitOp, projectOp, sumPartsOp } from "./fusedOps.ts";
 import type { Fusion, Graph } from "./graph.ts";
 
 /** Most products of one row that are made in one dispatch. */
@@ -24,29 +24,42 @@ const normed = (norm: Call, graph: Graph, gpu: Gpu): readonly Fusion[] | null =>
   if (products.length < 1 || products.length > mostProducts || !graph.producer(y)) return null;
   if (!products.every((product) => isVectorProduct(product) && product.inputs[0] === y)) return null;
   const { rows, dModel: inner, epsilon } = norm.sizes;
+  const adding = addingOf(norm, graph);
   const step = gpu.storageBuffers >= 9 && products.length <= 2 ? stepAfter(products, graph) : null;
   const ordered = step ? [step.product, ...products.filter((product) => product !== step.product)] : products;
   const [c0, c1, c2] = [0, 1, 2].map((i) => ordered[i]?.sizes.columns ?? 0);
   const weights = [0, 1, 2].map((i) => ordered[i]?.inputs[1] ?? null);
   const results: (Buffer | null)[] = [0, 1, 2].map((i) => ordered[i]?.outputs[0] ?? null);
-  const sizes = { rows, inner, epsilon, c0, c1, c2 };
+  const sizes = { rows, inner, epsilon, c0, c1, c2, ...(adding && { uParts: adding.sizes.parts }) };
+  const parts = [...(adding ? [adding] : []), norm, ...products];
+  const read = adding ? adding.inputs[0] : u;
+  const whole = adding && graph.readers(u!).length > 1 ? u : null; // a norm has an input
   if (!step) {
-    const inputs = [u, gain, null, ...weights, null, null, null, null];
-    return [{ parts: [norm, ...products], fused: forwardCall(projectOp, sizes, inputs, results), at: norm }];
+    const inputs = [read, gain, null, ...weights, null, null, null, null];
+    const outputs = [...results, null, whole];
+    return [{ parts, fused: forwardCall(projectOp, sizes, inputs, outputs), at: norm }];
   }
   const { conv, carry } = step;
   const [, weight, bias, state] = conv.inputs;
   const { dConv, silu } = conv.sizes;
-  const inputs = [u, gain, null, ...weights, null, weight, bias, state];
-  const outputs = [conv.outputs[0], ...results.slice(1)];
+  const inputs = [read, gain, null, ...weights, null, weight, bias, state];
+  const outputs = [conv.outputs[0], ...results.slice(1), null, whole];
   return [
     {
-      parts: [norm, ...products, conv, carry],
+      parts: [...parts, conv, carry],
       fused: forwardCall(projectOp, { ...sizes, dConv, silu }, inputs, outputs),
       at: norm,
     },
   ];
 };
+
+/** What adds up the norm's input, where the norm is the first to read it and there is room to do it there. */
+function addingOf(norm: Call, graph: Graph): Call | null {
+  const [u] = norm.inputs;
+  const adding = graph.producer(u);
+  const first = adding?.op.name === sumPartsOp.name && norm.sizes.rows === 1 && graph.readers(u!)[0] === norm;
+  return first ? adding : null;
+}
 
 /** The one-token convolution of one of the products, whose state moves on in place. */
 function stepAfter(

@@ -1,9 +1,14 @@
-import type { Buffer } from "../../../tensor/backend.ts";
+import type { Buffer, Call } from "../../../tensor/backend.ts";
+import type { Op } from "../../../tensor/op.ts";
 import { columnsOf, mostInParts } from "../kernels/project.ts";
+import { wide } from "../kernels/selectiveProject.ts";
 import { channels } from "../kernels/selectiveStep.ts";
 import { forwardCall, isVectorProduct } from "./calls.ts";
 import type { Rule } from "./fuse.ts";
-import { projectOp, selectiveStepOp } from "./fusedOps.ts";
+import { projectOp, selectiveProjectOp, selectiveStepOp } from "./fusedOps.ts";
+
+/** Who takes the product in parts: as their second input. */
+const scans = [selectiveStepOp.name, selectiveProjectOp.name];
 
 /** Bytes that all workgroups of a scan may read of the parts together: from the caches, in less than a dispatch takes. */
 const mostBytes = 2 ** 23;
@@ -19,13 +24,13 @@ export const projectionParts: Rule = (call, graph, gpu) => {
   const product = graph.readers(y!).find((reader) => isVectorProduct(reader) && reader.inputs[0] === y); // y0 is there
   const whole = product?.outputs[0];
   const [step] = whole ? graph.readers(whole) : [];
-  if (!product || !step || step.op.name !== selectiveStepOp.name || step.inputs[1] !== whole) return null;
+  if (!product || !step || !scans.includes(step.op.name) || step.inputs[1] !== whole) return null;
   if (!graph.sole(whole, step, "matmul") || step.inputs[0] !== y) return null;
 
   const { rows, columns } = product.sizes;
   const made = columnsOf(sizes, gpu);
   const parts = sizes.c0 / made;
-  const readers = rows * Math.ceil(step.sizes.dInner / channels);
+  const readers = workgroupsOf(step);
   if (!Number.isInteger(parts) || columns % 4 !== 0 || columns > mostInParts.columns) return null;
   if (rows * made > mostInParts.channels || 4 * columns * parts * readers > mostBytes) return null;
   const projected: Buffer = { dtype: "f32", length: rows * parts * columns };
@@ -35,10 +40,10 @@ export const projectionParts: Rule = (call, graph, gpu) => {
     projectOp,
     { ...sizes, cx: columns },
     [...inputs.slice(0, 10), weight],
-    [...outputs.slice(0, 3), projected],
+    [...outputs.slice(0, 3), projected, outputs[4] ?? null],
   );
   const summing = forwardCall(
-    selectiveStepOp,
+    step.op as Op<never>,
     { ...step.sizes, parts },
     [u, projected, ...others],
     step.outputs,
@@ -48,3 +53,8 @@ export const projectionParts: Rule = (call, graph, gpu) => {
     { parts: [step], fused: summing, at: step },
   ];
 };
+
+function workgroupsOf({ op, sizes: { batch, dInner, columns } }: Call): number {
+  if (op.name === selectiveStepOp.name) return batch * Math.ceil(dInner / channels);
+  return (dInner * columns) / wide ** 2;
+}

@@ -30,9 +30,11 @@ import { reduceSets } from "./reduce.ts";
 import { reshapeSets } from "./reshape.ts";
 import { rmsNorm } from "./rmsNorm.ts";
 import { rope } from "./rope.ts";
+import { selectiveProject } from "./selectiveProject.ts";
 import { selectiveScan } from "./selectiveScan.ts";
 import { selectiveStep } from "./selectiveStep.ts";
 import { softmax } from "./softmax.ts";
+import { sumParts } from "./sumParts.ts";
 import { transpose } from "./transpose.ts";
 
 /** Every op that the GPU has kernels for, by name. */
@@ -78,5 +80,7 @@ export const kernelSets: Readonly<Record<string, KernelSet>> = {
   matmulNorm,
   matmulSplit,
   project,
+  selectiveProject,
   selectiveStep,
+  sumParts,
 };

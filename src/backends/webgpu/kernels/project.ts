@@ -48,7 +48,8 @@ const together = 8;
 const rowsAtOnce = 2;
 
 const forward: Kernel = (call, gpu) => {
-  const { rows, inner } = call.sizes;
+  const { rows, inner, uParts = 1 } = call.sizes;
+  const gathers = uParts > 1;
   const products = productsOf(call.sizes);
   const vector = products.every(({ columns }) => columns % 4 === 0);
   const [type, width] = vector ? (["vec4f", 4] as const) : (["f32", 1] as const);
@@ -60,7 +61,7 @@ const forward: Kernel = (call, gpu) => {
   const [norm, gate, residual, conv] = ["gain", "z", "residual", "convWeight"].map((name) => call.has(name));
 
   // Slices take the inner size in turns of `turn` neighbours, of which a round has several.
-  const turn = [4, 2].find((n) => inner % (n * slices) === 0) ?? (inner % 4 === 0 ? 4 : 1);
+  const turn = gathers ? 4 : ([4, 2].find((n) => inner % (n * slices) === 0) ?? (inner % 4 === 0 ? 4 : 1));
   const numbers = turn === 1 ? "f32" : `vec${turn}f`;
   const turns = inner / turn;
   const perSlice = Math.ceil(turns / slices);
@@ -79,7 +80,7 @@ const forward: Kernel = (call, gpu) => {
   const prepared = (i: number, row: number) => {
     const at = `${row * turns}u + turn${i}`;
     return `
-      var value${i} = u[${at}];
+      var value${i} = ${gathers ? "gathered" : "u"}[${at}];
       ${norm ? `squares${row} += ${turn > 1 ? `dot(value${i}, value${i})` : `value${i} * value${i}`}; value${i} *= gain${i};` : ""}
       ${gate ? `let gate${i} = z[${at}]; value${i} *= gate${i} / (1.0 + exp(-gate${i}));` : ""}`;
   };
@@ -89,11 +90,12 @@ const forward: Kernel = (call, gpu) => {
       return `sum${row} = fma(${type}(${value}), w${i}_${c}, sum${row});`;
     }).join(" ");
 
-  const round = `
+  const loads = `
     ${lines(inRound, (i) => `let turn${i} = ${ragged ? `min((at * ${inRound}u + ${i}u) * ${slices}u + slice, ${turns - 1}u)` : `(at * ${inRound}u + ${i}u) * ${slices}u + slice`};`)}
     ${lines(inRound, (i) => each(turn, (c) => `var w${i}_${c}: ${type};`).join(" "))}
     ${perProduct(({ weight }) => lines(inRound, (i) => each(turn, (c) => `w${i}_${c} = ${weight}_at((${turn}u * turn${i} + ${c}u) * columns + j);`).join(" ")))}
-    ${norm ? lines(inRound, (i) => `let gain${i} = gain[turn${i}];`) : ""}
+    ${norm ? lines(inRound, (i) => `let gain${i} = gain[turn${i}];`) : ""}`;
+  const uses = `
     ${lines(rows, (row) =>
       ragged
         ? lines(
@@ -103,6 +105,20 @@ const forward: Kernel = (call, gpu) => {
           )
         : `{ ${lines(inRound, (i) => prepared(i, row))} ${lines(inRound, (i) => multiplied(i, row))} }`,
     )}`;
+
+  // Between the loads of the first round and their use the workgroup adds up what comes in parts.
+  const passes = Math.ceil(turns / size);
+  const gather = gathers
+    ? `${lines(passes, (pass) => {
+        const i = `lane + ${pass * size}u`;
+        const sum = sumText(uParts, (part) => `u[${part * turns}u + ${i}]`);
+        return `if (${i} < ${turns}u) {
+      gathered[${i}] = ${sum};
+      ${call.has("whole") ? `if (group == 0u) { whole[${i}] = gathered[${i}]; }` : ""}
+    }`;
+      })}
+    workgroupBarrier();`
+    : "";
 
   const convolution = conv
     ? convStepText(call.sizes, {
@@ -183,6 +199,7 @@ const forward: Kernel = (call, gpu) => {
       ...(conv ? [as("state")] : []),
       ...products.map(({ y }) => as(y)),
       ...(next ? ["projected: vec4f"] : []),
+      ...(call.has("whole") ? ["whole: vec4f"] : []),
     ],
     workgroups: groups.reduce((a, b) => a + b, 0),
     workgroupSize: size,
@@ -192,6 +209,7 @@ var<workgroup> partial: array<${type}, ${size * Math.min(rows, rowsAtOnce)}>;
 ${norm ? `var<workgroup> squares: array<f32, ${size * Math.min(rows, rowsAtOnce)}>;` : ""}
 ${products.map(({ weight }) => weightAt(weight, call.dtype(weight), vector)).join("")}
 ${next?.declarations ?? ""}
+${gathers ? `var<workgroup> gathered: array<vec4f, ${turns}>;` : ""}
 fn run(group: u32, lane: u32) {
   let x = lane % ${across}u;
   let slice = lane / ${across}u;
@@ -210,7 +228,8 @@ fn run(group: u32, lane: u32) {
   ${ahead(batches[0])}
   ${next?.ahead ?? ""}
   ${lines(rows, (row) => `var sum${row} = ${type}(0.0);${norm ? ` var squares${row} = 0.0;` : ""}`)}
-  ${rounds > 1 ? `for (var at = 0u; at < ${rounds}u; at++) {${round}\n  }` : `{ let at = 0u;${round}\n  }`}
+  ${gathers || rounds === 1 ? `{ let at = 0u;${loads}\n    ${gather}${uses}\n  }` : ""}
+  ${rounds > 1 ? `for (var at = ${gathers ? 1 : 0}u; at < ${rounds}u; at++) {${loads}${uses}\n  }` : ""}
   ${batches.map((batch, i) => `${i > 0 ? `workgroupBarrier();\n  ${ahead(batch)}` : ""}${reduced(batch)}`).join("\n  ")}
   ${next?.finish ?? ""}
 }`,
