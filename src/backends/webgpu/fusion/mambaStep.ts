@@ -95,7 +95,7 @@ function inParts({ scan, parts, inputs, dtRank, out, sum }: Half, graph: Graph, 
   if (!graph.producer(whole) || norm?.op.name !== "rmsNorm") return null;
   if (dInner % wide > 0 || columns % wide > 0 || columns > mostColumns || dtRank % 4 > 0) return null;
   const slabs = dInner / wide;
-  if (4 * slabs * columns * (dInner / 8) > mostPartBytes) return null; // the next in_proj has 16 columns a workgroup
+  if (4 * slabs * columns * (dInner / 16) > mostPartBytes) return null; // the next in_proj has 32 columns a workgroup
   const added: Buffer = { dtype: "f32", length: slabs * columns };
   const fused = forwardCall(
     selectiveProjectOp,

@@ -24,11 +24,14 @@ export function convStepText(
   return {
     /** The weights, the same for all sequences: variables and their values. */
     taps: [
-      ...[...steps, dConv - 1].map((k) => [`tap${k}`, `${weight}[${k}u * ${channels} + ${channel}]`]),
-      ["tapBias", bias ? `${bias}[${channel}]` : `${type}(0.0)`],
+      ...[...steps, dConv - 1].map(
+        (k) => [`tap${k}`, `${weight}[${k}u * ${channels} + ${channel}]`] as const,
+      ),
+      ["tapBias", bias ? `${bias}[${channel}]` : `${type}(0.0)`] as const,
     ],
     /** What the state remembers of sequence `row`; `name` tells those of several apart. */
-    past: (row: string, name: string | number = "") => steps.map((k) => [`past${name}_${k}`, place(row, k)]),
+    past: (row: string, name: string | number = "") =>
+      steps.map((k) => [`past${name}_${k}`, place(row, k)] as const),
     /** `out` = φ(what is remembered and the input, weighted), and the state moved on. */
     step: (row: string, input: string, out: string, name: string | number = "") => `
   var ${out} = tapBias;

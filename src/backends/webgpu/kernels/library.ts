@@ -100,3 +100,16 @@ export function sumText(count: number, text: (i: number) => string): string {
   };
   return sum(0, count);
 }
+
+/**
+ * Variables with values from memory, read where this stands: a compiler moves loads to where they are used, so that fewer
+ * registers wait for them, but not out of a branch, whose condition it must not know to be true.
+ */
+export function pinned(
+  condition: string,
+  type: string,
+  values: readonly (readonly [name: string, value: string])[],
+): string {
+  return `${values.map(([name]) => `var ${name}: ${type};`).join(" ")}
+  if (${condition}) { ${values.map(([name, value]) => `${name} = ${value};`).join(" ")} }`;
+}

@@ -9,7 +9,7 @@
 import type { Sizes } from "../../../tensor/op.ts";
 import { type Gpu, type Kernel, type KernelCall, type KernelSet, onePass } from "../kernel.ts";
 import { convStepText } from "./convStep.ts";
-import { sumText, weightAt, weightBinding } from "./library.ts";
+import { pinned, sumText, weightAt, weightBinding } from "./library.ts";
 
 const size = 256;
 
@@ -27,22 +27,22 @@ function productsOf(sizes: Sizes): Product[] {
 
 /**
  * Columns of a workgroup: as many as leave workgroups for the whole GPU, since long lines are read fastest. Where the weight
- * is small, lines of 64 bytes, or of 32, are worth more than workgroups.
+ * is small, lines of 128, 64 or 32 bytes are worth more than workgroups.
  */
 export function columnsOf(sizes: Sizes, { parallelism }: Gpu): number {
   const products = productsOf(sizes);
-  const most = products.every(({ columns }) => columns % 4 === 0) ? 256 : 64;
+  const widest = products.every(({ columns }) => columns % 4 === 0) ? 256 : 64;
   const enough = parallelism / size;
   const groups = (each: number) => products.reduce((sum, { columns }) => sum + Math.ceil(columns / each), 0);
-  const wide = [256, 128, 64, 32].find((columns) => columns <= most && groups(columns) >= enough);
-  return wide ?? (groups(16) >= enough / 2 ? 16 : 8);
+  const wide = [256, 128, 64, 32].find((columns) => columns <= widest && groups(columns) >= enough);
+  return wide ?? [32, 16].find((columns) => groups(columns) >= (3 * enough) / 8) ?? 8;
 }
 
 /** Most columns of a weight whose product is made in parts, and most channels of all rows that a workgroup makes then. */
 export const mostInParts = { columns: 4 * size, channels: 1024 };
 
 /** Lines of the weight that an invocation asks for at once. */
-const together = 8;
+const together = { few: 12, many: 8 };
 
 /** Rows whose sums are in workgroup memory at once. */
 const rowsAtOnce = 2;
@@ -65,7 +65,9 @@ const forward: Kernel = (call, gpu) => {
   const numbers = turn === 1 ? "f32" : `vec${turn}f`;
   const turns = inner / turn;
   const perSlice = Math.ceil(turns / slices);
-  const inRound = Math.ceil(perSlice / Math.ceil((perSlice * turn) / together));
+  const inRound = Math.ceil(
+    perSlice / Math.ceil((perSlice * turn) / (rows > 2 ? together.many : together.few)),
+  );
   const rounds = Math.ceil(perSlice / inRound);
   const ragged = rounds * inRound * slices > turns;
 
@@ -106,19 +108,26 @@ const forward: Kernel = (call, gpu) => {
         : `{ ${lines(inRound, (i) => prepared(i, row))} ${lines(inRound, (i) => multiplied(i, row))} }`,
     )}`;
 
-  // Between the loads of the first round and their use the workgroup adds up what comes in parts.
-  const passes = Math.ceil(turns / size);
-  const gather = gathers
-    ? `${lines(passes, (pass) => {
-        const i = `lane + ${pass * size}u`;
-        const sum = sumText(uParts, (part) => `u[${part * turns}u + ${i}]`);
-        return `if (${i} < ${turns}u) {
-      gathered[${i}] = ${sum};
-      ${call.has("whole") ? `if (group == 0u) { whole[${i}] = gathered[${i}]; }` : ""}
-    }`;
-      })}
-    workgroupBarrier();`
+  // What comes in parts is asked for first, then the weight; while that is on its way the workgroup adds the parts up.
+  const passes = gathers ? Math.ceil(turns / size) : 0;
+  const inPass = (pass: number) => `lane + ${pass * size}u`;
+  const part = (pass: number, i: number) => `u[${i * turns}u + ${inPass(pass)}]`;
+  const gatherAhead = gathers
+    ? pinned(
+        `lane < ${turns}u`,
+        "vec4f",
+        each(uParts, (i) => [`part${i}`, part(0, i)] as const),
+      )
     : "";
+  const gather = `${lines(
+    passes,
+    (pass) => `if (${inPass(pass)} < ${turns}u) {
+      let sum = ${sumText(uParts, (i) => (pass === 0 ? `part${i}` : part(pass, i)))};
+      gathered[${inPass(pass)}] = sum;
+      ${call.has("whole") ? `if (group == 0u) { whole[${inPass(pass)}] = sum; }` : ""}
+    }`,
+  )}
+    ${gathers ? "workgroupBarrier();" : ""}`;
 
   const convolution = conv
     ? convStepText(call.sizes, {
@@ -132,16 +141,13 @@ const forward: Kernel = (call, gpu) => {
   const next = call.has("xProj") ? partsText(call, wide, groups[0]) : null;
   /** What the end of a row reads, and the end itself. */
   const ahead = (some: readonly number[]) => {
-    if (!convolution)
-      return some
-        .map((row) => (residual ? `let residual${row} = residual[${row}u * columns + j];` : ""))
-        .join(" ");
+    const residuals = some.map((row) => [`residual${row}`, `residual[${row}u * columns + j]`] as const);
+    if (!convolution) return residual ? pinned("inside", type, residuals) : "";
     const wanted = [
       ...(some[0] === 0 ? convolution.taps : []),
       ...some.flatMap((row) => convolution.past(`${row}u`, row)),
     ];
-    return `${wanted.map(([name]) => `var ${name}: ${type};`).join(" ")}
-  if (part == 0u) { ${wanted.map(([name, value]) => `${name} = ${value};`).join(" ")} }`;
+    return pinned("part == 0u", type, wanted);
   };
   const finish = (row: number) =>
     perProduct(({ y }, i) =>
@@ -228,6 +234,7 @@ fn run(group: u32, lane: u32) {
   ${ahead(batches[0])}
   ${next?.ahead ?? ""}
   ${lines(rows, (row) => `var sum${row} = ${type}(0.0);${norm ? ` var squares${row} = 0.0;` : ""}`)}
+  ${gatherAhead}
   ${gathers || rounds === 1 ? `{ let at = 0u;${loads}\n    ${gather}${uses}\n  }` : ""}
   ${rounds > 1 ? `for (var at = ${gathers ? 1 : 0}u; at < ${rounds}u; at++) {${loads}${uses}\n  }` : ""}
   ${batches.map((batch, i) => `${i > 0 ? `workgroupBarrier();\n  ${ahead(batch)}` : ""}${reduced(batch)}`).join("\n  ")}

@@ -7,7 +7,7 @@
  * where the product has many columns.
  */
 import { type Kernel, type KernelSet, onePass } from "../kernel.ts";
-import { log1p, softplus, sumText, weightAt, weightBinding } from "./library.ts";
+import { log1p, pinned, softplus, sumText, weightAt, weightBinding } from "./library.ts";
 import { list, rowText, turnsOf } from "./stepText.ts";
 
 /** Channels, and columns, of a workgroup. */
@@ -28,6 +28,21 @@ const selectiveProjectForward: Kernel = (call) => {
   const states = turnsOf(dState, sharers, "n");
   const across = columns / wide;
   const given = ["D", "deltaBias", "residual"].filter((name) => call.has(name));
+  const first = `(slab * ${wide}u + sharer * ${perSharer}u)`;
+  const loads: (readonly [string, string])[] = [
+    ...ranks(({ index, i }) => [`w${i}`, `dtProj_at(${index} * ${dInner / 4}u + d)`] as const),
+    ...states(({ index, i }) => [`a${i}`, `logA[${index} * ${dInner / 4}u + d]`] as const),
+    ...states(({ index, i }) => [`h${i}`, `state[${index} * ${dInner / 4}u + d]`] as const),
+    ["input", "u[d]"],
+    ["gate", "z[d]"],
+    ["deltaStart", bias ? "deltaBias[d]" : "vec4f(0.0)"],
+    ...(skip ? [["skipped", "D[d]"] as const] : []),
+    ["before", residual ? "residual[column]" : "vec4f(0.0)"],
+    ...Array.from(
+      { length: perSharer },
+      (_, k) => [`line${k}`, `weight_at((${first} + ${k}u) * ${columns / 4}u + column)`] as const,
+    ),
+  ];
   return onePass({
     reads: [
       "u: vec4f",
@@ -54,19 +69,13 @@ fn run(group: u32, lane: u32) {
   let sharer = lane / ${lanes}u;
   let d = slab * ${lanes}u + x;
   let column = (group % ${across}u) * ${lanes}u + x;
-  ${ranks(({ index, i }) => `let w${i} = dtProj_at(${index} * ${dInner / 4}u + d);`)}
-  ${states(({ index, i }) => `let a${i} = logA[${index} * ${dInner / 4}u + d]; let h${i} = state[${index} * ${dInner / 4}u + d];`)}
-  let input = u[d];
-  let gate = z[d];
-  let deltaStart = ${bias ? "deltaBias[d]" : "vec4f(0.0)"};
-  let skipped = ${skip ? "D[d] * input" : "vec4f(0.0)"};
-  ${list(perSharer, (k) => `let line${k} = weight_at((slab * ${wide}u + sharer * ${perSharer}u + ${k}u) * ${columns / 4}u + column);`)}
-  let before = ${residual ? "residual[column]" : "vec4f(0.0)"};
+  ${projected.ahead("0u")}
+  ${pinned(`slab < ${dInner / wide}u`, "vec4f", loads)}
 
   ${projected.statements("0u")}
 
   var product = vec4f(0.0);
-  ${ranks(({ index, i, guard }) => guard(`product = fma(vec4f(${projected.at(index)}), w${i}, product);`))}
+  ${ranks(({ index, i, guard }) => guard(`product = fma(vec4f(${projected.at(index)}), w${i}, product);`)).join("\n  ")}
   own[lane] = product;
   workgroupBarrier();
   let delta = deltaStart + ${sumText(sharers, (i) => `own[x + ${i * lanes}u]`)};
@@ -78,17 +87,17 @@ fn run(group: u32, lane: u32) {
     if (group % ${across}u == 0u) { next_state[${index} * ${dInner / 4}u + d] = h; }
     output = fma(vec4f(${projected.at(`${dtRank + dState}u + ${index}`)}), h, output);
   }`),
-  )}
+  ).join("\n  ")}
   others[lane] = output;
   workgroupBarrier();
   if (sharer == 0u) {
-    let whole = skipped + ${sumText(sharers, (i) => `others[x + ${i * lanes}u]`)};
+    let whole = ${skip ? "skipped * input + " : ""}${sumText(sharers, (i) => `others[x + ${i * lanes}u]`)};
     made[x] = whole * gate / (1.0 + exp(-gate));
   }
   workgroupBarrier();
-  ${list(perSharer / 4, (i) => `let some${i} = made[sharer * ${perSharer / 4}u + ${i}u];`)}
+  ${list(perSharer / 4, (i) => `let four${i} = made[sharer * ${perSharer / 4}u + ${i}u];`)}
   var total = vec4f(0.0);
-  ${list(perSharer, (k) => `total = fma(vec4f(some${k >> 2}[${k & 3}]), line${k}, total);`)}
+  ${list(perSharer, (k) => `total = fma(vec4f(four${k >> 2}[${k & 3}]), line${k}, total);`)}
   own[lane] = total;
   workgroupBarrier();
   if (sharer == 0u) {

@@ -5,7 +5,7 @@
  * for itself, in a fixed order. Traffic: dtProj and logA once, the state twice; the parts from the caches.
  */
 import { type Kernel, type KernelSet, onePass } from "../kernel.ts";
-import { log1p, scalar, softplus, sumText, weightAt } from "./library.ts";
+import { log1p, pinned, scalar, softplus, sumText, weightAt } from "./library.ts";
 import { rowText, turnsOf } from "./stepText.ts";
 
 const size = 256;
@@ -24,6 +24,15 @@ const selectiveStepForward: Kernel = (call) => {
   const ranks = turnsOf(dtRank, sharers, "r");
   const states = turnsOf(dState, sharers, "n");
 
+  const loads: (readonly [string, string])[] = [
+    ...ranks(({ index, i }) => [`w${i}`, `dtProj_at(${index} * dInner + d)`] as const),
+    ...states(({ index, i }) => [`a${i}`, `logA[${index} * dInner + d]`] as const),
+    ...states(({ index, i }) => [`h${i}`, `state[(b * dState + ${index}) * dInner + d]`] as const),
+    ["input", "u[b * dInner + d]"],
+    ["deltaStart", bias ? "deltaBias[d]" : "0.0"],
+    ...(skip ? [["skipped", "D[d]"] as const] : []),
+    ...(gate ? [["gate", "z[b * dInner + d]"] as const] : []),
+  ];
   return onePass({
     reads: [
       "u",
@@ -46,20 +55,16 @@ fn run(group: u32, lane: u32) {
   let sharer = lane / ${channels}u;
   let inside = (group % ${perRow}u) * ${channels}u + channel < dInner;
   let d = min((group % ${perRow}u) * ${channels}u + channel, dInner - 1u);
-  ${ranks(({ index, i }) => `let w${i} = dtProj_at(${index} * dInner + d);`)}
-  ${states(({ index, i }) => `let a${i} = logA[${index} * dInner + d]; let h${i} = state[(b * dState + ${index}) * dInner + d];`)}
-  let input = u[b * dInner + d];
-  ${bias ? "let deltaStart = deltaBias[d];" : ""}
-  ${skip ? "let skipped = D[d];" : ""}
-  ${gate ? "let gate = z[b * dInner + d];" : ""}
+  ${projected.ahead("b")}
+  ${pinned("inside", "f32", loads)}
 
   ${projected.statements("b")}
 
   var product = 0.0;
-  ${ranks(({ index, i, guard }) => guard(`product = fma(${projected.at(index)}, w${i}, product);`))}
+  ${ranks(({ index, i, guard }) => guard(`product = fma(${projected.at(index)}, w${i}, product);`)).join("\n  ")}
   deltas[lane] = product;
   workgroupBarrier();
-  let delta = ${bias ? "deltaStart + " : ""}${sumText(sharers, (i) => `deltas[channel + ${i * channels}u]`)};
+  let delta = deltaStart + ${sumText(sharers, (i) => `deltas[channel + ${i * channels}u]`)};
   let step = select(softplus(delta), delta, delta > 20.0);
 
   var output = 0.0;
@@ -69,7 +74,7 @@ fn run(group: u32, lane: u32) {
     if (inside) { state[(b * dState + ${index}) * dInner + d] = h; }
     output = fma(${projected.at(`${dtRank + dState}u + ${index}`)}, h, output);
   }`),
-  )}
+  ).join("\n  ")}
   outputs[lane] = output;
   workgroupBarrier();
   if (sharer == 0u && inside) {

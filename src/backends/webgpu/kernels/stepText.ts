@@ -1,12 +1,12 @@
 /** What the kernels of one step of a selective scan share, as text. */
-import { sumText } from "./library.ts";
+import { pinned, sumText } from "./library.ts";
 
 /** Parts that are on their way together. */
 const together = 16;
 
 /**
  * What x_proj made of a sequence, (parts, columns) in `projected`, added up in workgroup memory by every workgroup for
- * itself, in a fixed order. `statements` end with a barrier.
+ * itself, in a fixed order: `ahead` asks for the first of it, `statements` end with a barrier.
  */
 export function rowText(parts: number, columns: number, size: number) {
   const vector = columns % 4 === 0;
@@ -17,28 +17,50 @@ export function rowText(parts: number, columns: number, size: number) {
   const rounds = Math.ceil(perTeam / together);
   const inRound = Math.ceil(perTeam / rounds);
   const ragged = rounds * inRound * teams > parts;
-  const collected = (b: string, slot: string, team: string) => `
-    var sum = ${type}(0.0);
-    for (var at = 0u; at < ${rounds}u; at++) {
-      ${list(inRound, (i) => `let part${i} = (at * ${inRound}u + ${i}u) * ${teams}u + ${team};`)}
-      ${list(inRound, (i) => `let some${i} = projected[(${b} * ${parts}u + min(part${i}, ${parts - 1}u)) * ${places}u + ${slot}];`)}
-      ${list(inRound, (i) => (ragged ? `if (part${i} < ${parts}u) { sum += some${i}; }` : `sum += some${i};`))}
-    }`;
+  const part = (i: number) => `(at * ${inRound}u + ${i}u) * ${teams}u + team`;
+  const value = (b: string, i: number) =>
+    `projected[(${b} * ${parts}u + min(${part(i)}, ${parts - 1}u)) * ${places}u + slot]`;
+  const indices = Array.from({ length: inRound }, (_, i) => i);
+  const added = list(inRound, (i) =>
+    ragged ? `if (${part(i)} < ${parts}u) { sum += some${i}; }` : `sum += some${i};`,
+  );
+  const inLoop = (b: string, from: number) =>
+    rounds > from
+      ? `for (var at = ${from}u; at < ${rounds}u; at++) {
+      ${list(inRound, (i) => `let some${i} = ${value(b, i)};`)}
+      ${added}
+    }`
+      : "";
   return {
     binding: vector ? "projected: vec4f" : "projected",
     declarations: `${teams > 1 ? `var<workgroup> sums: array<${type}, ${size}>;` : ""}
 var<workgroup> row: array<${type}, ${places}>;`,
-    statements: (b: string) =>
+    ahead: (b: string) =>
       teams > 1
         ? `let slot = lane % ${places}u;
   let team = lane / ${places}u;
-  if (team < ${teams}u) {${collected(b, "slot", "team")}
+  let at = 0u;
+  ${pinned(
+    `team < ${teams}u`,
+    type,
+    indices.map((i) => [`some${i}`, value(b, i)] as const),
+  )}`
+        : "",
+    statements: (b: string) =>
+      teams > 1
+        ? `if (team < ${teams}u) {
+    var sum = ${type}(0.0);
+    ${added}
+    ${inLoop(b, 1)}
     sums[lane] = sum;
   }
   workgroupBarrier();
-  if (team == 0u) { row[slot] = ${sumText(teams, (i) => `sums[slot + ${i * places}u]`)}; }
+  if (lane < ${places}u) { row[slot] = ${sumText(teams, (i) => `sums[slot + ${i * places}u]`)}; }
   workgroupBarrier();`
-        : `for (var slot = lane; slot < ${places}u; slot += ${size}u) {${collected(b, "slot", "0u")}
+        : `let team = 0u;
+  for (var slot = lane; slot < ${places}u; slot += ${size}u) {
+    var sum = ${type}(0.0);
+    ${inLoop(b, 0)}
     row[slot] = sum;
   }
   workgroupBarrier();`,
@@ -49,8 +71,8 @@ var<workgroup> row: array<${type}, ${places}>;`,
 /** What an invocation has of `count` numbers that `sharers` invocations divide: every sharers-th, from `sharer` on. */
 export function turnsOf(count: number, sharers: number, name: string) {
   const turns = Math.ceil(count / sharers);
-  return (text: (turn: { index: string; i: string; guard: (statement: string) => string }) => string) =>
-    list(turns, (turn) => {
+  return <T>(text: (turn: { index: string; i: string; guard: (statement: string) => string }) => T) =>
+    Array.from({ length: turns }, (_, turn) => {
       const place = `sharer + ${turn * sharers}u`;
       const over = (turn + 1) * sharers > count;
       return text({
