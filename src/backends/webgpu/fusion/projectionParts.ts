@@ -11,7 +11,7 @@ import { projectOp, selectiveProjectOp, selectiveStepOp } from "./fusedOps.ts";
 const scans = [selectiveStepOp.name, selectiveProjectOp.name];
 
 /** Bytes that all workgroups of a scan may read of the parts together: from the caches, in less than a dispatch takes. */
-const mostBytes = 2 ** 23;
+const mostBytes = 2 ** 25;
 
 /**
  * x_proj of one token without a dispatch: a workgroup that has just made some channels multiplies them by their rows of

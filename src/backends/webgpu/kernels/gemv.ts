@@ -1,15 +1,14 @@
 /**
  * y = a b for at most 8 rows, as in decoding: bound by reading b, which every workgroup reads a part of, once. The
- * rows' sums stay in registers; the workgroup adds its invocations' sums in a tree, always in the same order. The tree
- * is in workgroup memory: WGSL does not promise which invocations a subgroup has, and five barriers are little beside
- * the reading.
+ * rows' sums stay in registers; the workgroup adds its invocations' sums, always in the same order. It does so in workgroup
+ * memory: WGSL does not promise which invocations a subgroup has, and a few barriers are little beside the reading.
  *
  * b across inner: an invocation has 4 columns, its workgroup few enough of them that there are workgroups for the whole
- * GPU, and the invocations share inner. b along inner (a tied output head): a team of invocations has some columns, its
+ * GPU, and the invocations share inner; it asks for several lines at once. b along inner (a tied output head): a team of invocations has some columns, its
  * members share inner. Traffic: b once, a from the cache.
  */
 import type { Gpu, Pass } from "../kernel.ts";
-import { into } from "./library.ts";
+import { into, sumText } from "./library.ts";
 import { bindingOf, linesOf, loader, type Product, storeOf } from "./product.ts";
 
 /** Most rows that are done this way. */
@@ -70,17 +69,31 @@ function powerBelow(x: number): number {
 function across({ rows, columns, inner, a, y, adds }: Product, held: number, sharers: number): string {
   const vectors = size / sharers;
   const groups = `((${columns.code} + ${4 * vectors - 1}u) / ${4 * vectors}u)`;
+  const together = Math.min(held > 2 ? 2 : 3, Math.ceil(inner.value / (4 * sharers))); // times four lines of b
   const perTree = Math.min(held, 4); // rows whose sums fit into workgroup memory
+  const remain = sharers > 16 ? Math.max(8, sharers / 16) : sharers; // that have something after the first of two sums
+  const total = (count: number, first: string, step: number) =>
+    sumText(count, (i) => `sums[r][${first} + ${i * step}u]`);
   const trees = each(held / perTree, (tree) => {
     const own = each(perTree, (r) => `sums[${r}][lane] = y${tree * perTree + r};`);
-    const out = storeOf(y, rows, columns, `(${tree * perTree}u + r)`, "column", "sums[r][lane]", { adds });
+    const out = storeOf(y, rows, columns, `(${tree * perTree}u + r)`, "column", "sum", { adds });
     return /* wgsl */ `
   ${own}
-  for (var half = ${sharers >> 1}u; half > 0u; half >>= 1u) {
-    workgroupBarrier();
-    if (sharer < half) { for (var r = 0u; r < ${perTree}u; r++) { sums[r][lane] += sums[r][lane + half * ${vectors}u]; } }
+  workgroupBarrier();
+  ${
+    remain < sharers
+      ? `if (sharer < ${remain}u) {
+    for (var r = 0u; r < ${perTree}u; r++) { sums[r][lane] = ${total(sharers / remain, `lane % ${remain * vectors}u`, remain * vectors)}; }
   }
-  if (sharer == 0u) { for (var r = 0u; r < ${perTree}u; r++) { ${out} } }
+  workgroupBarrier();`
+      : ""
+  }
+  if (sharer == 0u) {
+    for (var r = 0u; r < ${perTree}u; r++) {
+      let sum = ${total(remain, `lane % ${vectors}u`, vectors)};
+      ${out}
+    }
+  }
   workgroupBarrier();`;
   });
   return /* wgsl */ `
@@ -90,10 +103,16 @@ fn run(group: u32, lane: u32) {
   let sharer = lane / ${vectors}u;
   let column = 4u * (group % ${groups} * ${vectors}u + lane % ${vectors}u);
   ${each(held, (r) => `var y${r} = vec4f();`)}
-  for (var k = 4u * sharer; k < ${inner.code}; k += ${4 * sharers}u) {
-    ${each(4, (i) => `let b${i} = load_b(matrix, k + ${i}u, column);`)}
-    ${rowsOfA(a.alongInner, held)}
-    ${each(held, (r) => each(4, (i) => `y${r} = fma(vec4f(a${r}.${"xyzw"[i]}), b${i}, y${r});`))}
+  for (var first = 4u * sharer; first < ${inner.code}; first += ${4 * sharers * together}u) {
+    ${each(together, (t) => each(4, (i) => `let b${t}_${i} = load_b(matrix, first + ${4 * sharers * t + i}u, column);`))}
+    ${each(
+      together,
+      (t) => `{
+      let k = first + ${4 * sharers * t}u;
+      ${rowsOfA(a.alongInner, held)}
+      ${each(held, (r) => each(4, (i) => `y${r} = fma(vec4f(a${r}.${"xyzw"[i]}), b${t}_${i}, y${r});`))}
+    }`,
+    )}
   }
   ${trees}
 }`;

@@ -6,9 +6,10 @@
  * from each 128 channels. Traffic: the weight, dtProj, logA, the state twice; what others make again from the caches: wrong
  * where the product has many columns.
  */
+import { bytesPerNumber } from "../../../tensor/backend.ts";
 import { type Kernel, type KernelSet, onePass } from "../kernel.ts";
 import { log1p, pinned, softplus, sumText, weightAt, weightBinding } from "./library.ts";
-import { list, rowText, turnsOf } from "./stepText.ts";
+import { list, moved, rowText, turnsOf } from "./stepText.ts";
 
 /** Channels, and columns, of a workgroup. */
 export const wide = 128;
@@ -57,6 +58,7 @@ const selectiveProjectForward: Kernel = (call) => {
     writes: ["next_state: vec4f", "y: vec4f"],
     workgroups: (dInner / wide) * across,
     workgroupSize: size,
+    bytes: moved(call) + bytesPerNumber[call.dtype("weight")] * call.length("weight") + 4 * call.length("y"),
     operations: dInner * (dState * 8 + 2 * dtRank + 2 * columns),
     code: /* wgsl */ `${log1p}${softplus}${weightAt("dtProj", call.dtype("dtProj"), true)}${weightAt("weight", call.dtype("weight"), true)}
 ${projected.declarations}

@@ -6,7 +6,7 @@
  */
 import { type Kernel, type KernelSet, onePass } from "../kernel.ts";
 import { log1p, pinned, scalar, softplus, sumText, weightAt } from "./library.ts";
-import { rowText, turnsOf } from "./stepText.ts";
+import { moved, rowText, turnsOf } from "./stepText.ts";
 
 const size = 256;
 
@@ -44,6 +44,7 @@ const selectiveStepForward: Kernel = (call) => {
     writes: ["state", "y"],
     workgroups: batch * perRow,
     workgroupSize: size,
+    bytes: moved(call) + 4 * call.length("y"),
     operations: batch * dInner * (dState * 8 + 2 * dtRank),
     code: /* wgsl */ `${scalar(log1p + softplus)}${weightAt("dtProj", call.dtype("dtProj"), false)}
 ${projected.declarations}

@@ -1,8 +1,18 @@
 /** What the kernels of one step of a selective scan share, as text. */
+import { bytesPerNumber } from "../../../tensor/backend.ts";
+import type { KernelCall } from "../kernel.ts";
 import { pinned, sumText } from "./library.ts";
 
 /** Parts that are on their way together. */
 const together = 16;
+
+/** Bytes that a step moves: what it is given once, the state twice; small vectors do not count. */
+export function moved(call: KernelCall): number {
+  const [u, projected, logA, state] = ["u", "projected", "logA", "state"].map((name) => call.length(name));
+  return (
+    bytesPerNumber[call.dtype("dtProj")] * call.length("dtProj") + 4 * (u + projected + logA + 2 * state)
+  );
+}
 
 /**
  * What x_proj made of a sequence, (parts, columns) in `projected`, added up in workgroup memory by every workgroup for
