@@ -131,7 +131,7 @@ test("in a model a Mamba layer decodes in 2 dispatches where 12 buffers may be b
   assert.equal(counts[1] - counts[0], 2);
   for (const [dModel, dtRank, half] of [
     [128, 8, false],
-    [256, 36, true],
+    [256, 296, true],
   ] as const) {
     const config = mambaConfig({ vocabulary: 12, dModel, dtRank, layers: 3, dState: 12 });
     const [expected, ...all] = await Promise.all(

@@ -26,8 +26,8 @@ interface Half {
 }
 
 /**
- * The second half of a Mamba block for one token: x_proj's parts are not copied apart, Δ and A never exist, and either the
- * state moves on in place and the gate is applied there or where out_proj reads its input, or all is one with out_proj.
+ * The second half of a Mamba block for one token: x_proj's parts are not copied apart, Δ and A never exist. Either all of it
+ * is one call, or the scan is, its state moving on in place, and out_proj; the gate is where there is room for z.
  */
 export const mambaStep: Rule = (call, graph, gpu) => {
   const half = halfOf(call, graph);
@@ -93,6 +93,7 @@ function inParts({ scan, parts, inputs, dtRank, out, sum }: Half, graph: Graph, 
   if (!sum || !whole || !z || batch > 1 || gpu.storageBuffers < 12) return null;
   const [norm] = graph.readers(whole);
   if (!graph.producer(whole) || norm?.op.name !== "rmsNorm") return null;
+  if (!graph.readers(norm.outputs[0]!).every(isVectorProduct)) return null; // a norm has an output
   if (dInner % wide > 0 || columns % wide > 0 || columns > mostColumns || dtRank % 4 > 0) return null;
   const slabs = dInner / wide;
   if (4 * slabs * columns * (dInner / 16) > mostPartBytes) return null; // the next in_proj has 32 columns a workgroup
