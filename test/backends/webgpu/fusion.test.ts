@@ -132,6 +132,7 @@ test("in a model a Mamba layer decodes in 2 dispatches where 12 buffers may be b
   for (const [dModel, dtRank, half] of [
     [128, 8, false],
     [256, 296, true],
+    [128, 5, false],
   ] as const) {
     const config = mambaConfig({ vocabulary: 12, dModel, dtRank, layers: 3, dState: 12 });
     const [expected, ...all] = await Promise.all(

@@ -9,6 +9,9 @@ import type { Fusion, Graph } from "./graph.ts";
 /** Most numbers that x_proj may make of a row, and out_proj: they are to fit into workgroup memory. */
 const mostColumns = 2048;
 
+/** Most numbers of x_proj beside which what the scan and out_proj hold there fits. */
+const mostBeside = 768;
+
 /** Bytes of the parts of a product that may be read by all workgroups of the next: from the caches, beside its weights. */
 const mostPartBytes = 2 ** 24;
 
@@ -94,7 +97,8 @@ function inParts({ scan, parts, inputs, dtRank, out, sum }: Half, graph: Graph, 
   const [norm] = graph.readers(whole);
   if (!graph.producer(whole) || norm?.op.name !== "rmsNorm") return null;
   if (!graph.readers(norm.outputs[0]!).every(isVectorProduct)) return null; // a norm has an output
-  if (dInner % wide > 0 || columns % wide > 0 || columns > mostColumns || dtRank % 4 > 0) return null;
+  if (dInner % wide > 0 || columns % wide > 0 || columns > mostColumns) return null;
+  if (dtRank + 2 * dState > mostBeside) return null;
   const slabs = dInner / wide;
   if (4 * slabs * columns * (dInner / 16) > mostPartBytes) return null; // the next in_proj has 32 columns a workgroup
   const added: Buffer = { dtype: "f32", length: slabs * columns };

@@ -28,6 +28,7 @@ export const projectionParts: Rule = (call, graph, gpu) => {
   if (!graph.sole(whole, step, "matmul") || step.inputs[0] !== y) return null;
 
   const { rows, columns } = product.sizes;
+  if ([sizes.c0, sizes.c1, sizes.c2].some((c) => c % 4 !== 0)) return null; // the channels are made in fours
   const made = columnsOf(sizes, gpu);
   const parts = sizes.c0 / made;
   const readers = workgroupsOf(step);

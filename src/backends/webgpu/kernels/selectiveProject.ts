@@ -1,7 +1,7 @@
 /**
  * One step of a selective scan and the product of what it gives, for one sequence. A workgroup has 128 channels and 128
  * columns of the product: its lines of the weight, which nothing is needed for, are on their way while it makes the
- * channels, and so the scan takes no time of its own. The channels are made again by every workgroup that has other columns;
+ * channels, and so the scan takes little time of its own. The channels are made again by every workgroup that has other columns;
  * so the states go to a buffer of their own, as others may still read the old ones, and the product comes in parts, one
  * from each 128 channels. Traffic: the weight, dtProj, logA, the state twice; what others make again from the caches: wrong
  * where the product has many columns.
