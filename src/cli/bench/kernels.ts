@@ -168,7 +168,7 @@ async function measure(subject: Subject, context: BenchContext, limitOf: LimitOf
     alone.push((performance.now() - started) / times);
     const told = performance.now();
     for (const program of programs) program.run();
-    await null; // the commands of the next run are made in a microtask
+    await Promise.resolve(); // the commands of the next run are made in a microtask
     telling.push(performance.now() - told);
   }
   await settle();

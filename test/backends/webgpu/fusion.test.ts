@@ -245,6 +245,23 @@ test("a Mamba model's gradients are those of the plain loops, with all limits an
   }
 });
 
+test("a product that goes by matrix units stays alone: their kernel has no room for a residual or parts", async () => {
+  const plain = await openDevice({ device: "plain" });
+  const [u, w, residual] = [
+    [128, 64],
+    [64, 256],
+    [128, 256],
+  ].map((shape) => plain.zeros(shape));
+  await w.store("f16");
+  const units: Gpu = { ...leastGpu, subgroups: { least: 32, most: 32 }, f16: true, matrices: true };
+  const plans = [() => add(matmul(u, w), residual), () => split(matmul(u, w), [128, 128])].map((run) =>
+    planOf(plain, run),
+  );
+  const dispatches = (gpu: Gpu) => plans.map((plan) => trafficOf(plan, gpu).dispatches);
+  assert.deepEqual(dispatches({ ...units, matrices: false }), [1, 1]);
+  assert.deepEqual(dispatches(units), [2, 2]);
+});
+
 test("a product whose columns are split is right at any size", async () => {
   const plain = await openDevice({ device: "plain" });
   const least = await gpu({ defaultLimits: true, subgroups: false });

@@ -13,7 +13,7 @@ const mostProducts = 3;
 
 /** Products with what stands around them: a residual after, and of few rows a norm before or the step of a convolution after. */
 export const projection: Rule = (call, graph, gpu) =>
-  normed(call, graph, gpu) ?? added(call, graph) ?? parted(call, graph, gpu) ?? convolved(call, graph);
+  normed(call, graph, gpu) ?? added(call, graph, gpu) ?? parted(call, graph, gpu) ?? convolved(call, graph);
 
 /** RMS norm, and the products of what it gives. */
 const normed = (norm: Call, graph: Graph, gpu: Gpu): readonly Fusion[] | null => {
@@ -83,8 +83,8 @@ function stepOfConvolution({ op, pass, sizes, inputs, outputs }: Call, graph: Gr
 }
 
 /** A product, and the residual that it is added to. */
-const added = (product: Call, graph: Graph): readonly Fusion[] | null => {
-  if (product.op.name !== "matmul" || product.pass !== "forward") return null;
+const added = (product: Call, graph: Graph, gpu: Gpu): readonly Fusion[] | null => {
+  if (product.op.name !== "matmul" || product.pass !== "forward" || usesMatrices(product, gpu)) return null;
   const found = residualOf(product, graph);
   if (!found) return null;
   const { sum, residual } = found;
@@ -105,11 +105,16 @@ const added = (product: Call, graph: Graph): readonly Fusion[] | null => {
   ];
 };
 
+/** Whether a product goes by matrix units, whose kernel has no room for anything else. */
+function usesMatrices({ sizes, inputs }: Call, gpu: Gpu): boolean {
+  return onTensorCores({ sizes, dtype: () => inputs[1]!.dtype }, gpu); // a product has two factors
+}
+
 /** A product of many rows, and what splits its columns. */
 const parted = (product: Call, graph: Graph, gpu: Gpu): readonly Fusion[] | null => {
   const { op, pass, sizes, inputs, outputs } = product;
   if (op.name !== "matmul" || pass !== "forward" || sizes.rows <= mostRows) return null;
-  if (onTensorCores({ sizes, dtype: () => inputs[1]!.dtype }, gpu)) return null; // a product has two factors
+  if (usesMatrices(product, gpu)) return null;
   const [y] = outputs;
   const [split] = graph.readers(y!); // a product has an output
   if (!split || !/^split\d$/.test(split.op.name) || !graph.sole(y, split, "matmul")) return null;
