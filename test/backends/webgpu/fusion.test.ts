@@ -245,6 +245,31 @@ test("a Mamba model's gradients are those of the plain loops, with all limits an
   }
 });
 
+test("what a part of a merged kernel calls its own is not taken for a size of another part", async () => {
+  const plain = await openDevice({ device: "plain" });
+  const device = await gpu();
+  const both = (on: Device) => {
+    const source = randomParameters(on, 5);
+    // The product of few rows has variables b0_0, b0_1 …; the sum has sizes b0, b1 …
+    const shapes = [
+      [3, 40],
+      [40, 8],
+      [6, 4, 5],
+      [6, 1, 5],
+    ];
+    const [u, w, x, y] = shapes.map((shape, i) => source(`${i}`, shape, fanIn(4)));
+    return () => [matmul(u, w), add(x, y)];
+  };
+  const labels = dispatchesOf(device, both(device));
+  assert.deepEqual(labels, ["matmul forward + add forward"]);
+  const [expected, got] = [plain, device].map((on) => capture(on, both(on)));
+  for (const program of [expected, got]) program.run();
+  for (const [i, result] of got.result.entries()) {
+    const [own, others] = await Promise.all([result.read(), expected.result[i].read()]);
+    assertNear(`${i}`, own as Float32Array, others as Float32Array, 1e-5);
+  }
+});
+
 test("a product that goes by matrix units stays alone: their kernel has no room for a residual or parts", async () => {
   const plain = await openDevice({ device: "plain" });
   const [u, w, residual] = [

@@ -152,10 +152,10 @@ function sideBySide(group: readonly Dispatch[]): Dispatch {
       taken.set(type, place + 1);
       names.set(name, memory.find((one) => one.type === type)!.names[place]); // there are as many as any part has
     }
+    // What is called like a name that gets a number here, without being one, gets another number.
+    const nameOfWord = (word: string) => names.get(word) ?? (/_\d+$/.test(word) ? own(word) : word);
     codes.push(
-      pass.code
-        .replaceAll(workgroupVariable, "")
-        .replace(/(?<![\w.])[A-Za-z_]\w*/g, (word) => names.get(word) ?? word),
+      pass.code.replaceAll(workgroupVariable, "").replace(/(?<![\w.])[A-Za-z_]\w*/g, nameOfWord),
     );
     // Where a part begins is a number of the call: a longer sequence has more workgroups in the same pipeline.
     if (start > 0) {
