@@ -78,12 +78,17 @@ fn across(x: ${type}) -> f32 { return ${type === "f32" ? "x" : "(x.x + x.y) + (x
   };
 }
 
-/** WGSL: reads the row at `at` and leaves its elements, centered or not, in x0, x1, …, and the factor r. All must run it. */
+/**
+ * WGSL: reads the row at `at` and leaves its elements, centered or not, in x0, x1, …, and the factor r. All must run it. What
+ * is centered is centered on the row's first element before: the mean of what is small has its digits where the row is far
+ * from 0, though WGSL's division may be off by 2.5 ulp.
+ */
 function statistics(centered: boolean, { type, each, all }: Deal, read = "u[at + j]"): string {
   const mean = /* wgsl */ `let mean = sumOfRow(vec2f(across(${all((k) => `x${k}`, " + ")}), 0.0), lane).x / f32(dModel);
   ${each((k) => `x${k} -= mean;`)}`;
   return /* wgsl */ `${all((k) => `var x${k} = ${type}(0.0);`)}
-  ${each((k) => `x${k} = ${read};`)}
+  ${centered ? `let pivot = u[at]${type === "f32" ? "" : ".x"};` : ""}
+  ${each((k) => `x${k} = ${read}${centered ? " - pivot" : ""};`)}
   ${centered ? mean : ""}
   let squares = sumOfRow(vec2f(across(${all((k) => `x${k} * x${k}`, " + ")}), 0.0), lane).x;
   let r = 1.0 / sqrt(squares / f32(dModel) + epsilon);`;
