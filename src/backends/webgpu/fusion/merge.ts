@@ -154,9 +154,7 @@ function sideBySide(group: readonly Dispatch[]): Dispatch {
     }
     // What is called like a name that gets a number here, without being one, gets another number.
     const nameOfWord = (word: string) => names.get(word) ?? (/_\d+$/.test(word) ? own(word) : word);
-    codes.push(
-      pass.code.replaceAll(workgroupVariable, "").replace(/(?<![\w.])[A-Za-z_]\w*/g, nameOfWord),
-    );
+    codes.push(pass.code.replaceAll(workgroupVariable, "").replace(/(?<![\w.])[A-Za-z_]\w*/g, nameOfWord));
     // Where a part begins is a number of the call: a longer sequence has more workgroups in the same pipeline.
     if (start > 0) {
       sizes[`start_${part}`] = start;
