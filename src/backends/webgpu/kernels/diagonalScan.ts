@@ -27,6 +27,49 @@ function layoutOf(n: number): Layout {
   return { lanes, together: size / lanes, turns: Math.ceil(n / size) };
 }
 
+/** Most channels of a workgroup whose inputs lie in its memory, beside states and parts. */
+const mostStaged = 16;
+
+/**
+ * Sixteen steps of a sequence of inputs, of all channels of a workgroup: `ahead` asks for those from a step on, `put` brings
+ * them to workgroup memory (between barriers), `at(i)` is the own channel's of step i. Many channels read slow memory.
+ */
+function inputsOf(names: readonly string[], { lanes, together }: Layout) {
+  const staged = together <= mostStaged;
+  const rounds = Array.from({ length: Math.ceil((steps * together) / size) }, (_, r) => r);
+  const each = (text: (name: string, r: number) => string) =>
+    staged ? names.flatMap((name) => rounds.map((r) => text(name, r))).join("\n      ") : "";
+  const place = (r: number) => `(at_ + ${r * size}u)`;
+  const inside = (r: number, text: string) =>
+    (r + 1) * size > steps * together ? `if (${place(r)} < ${steps * together}u) { ${text} }` : text;
+  return {
+    memory: staged
+      ? names.map((name) => `var<workgroup> inputs_${name}: array<f32, ${steps * together}>;`).join("\n")
+      : "",
+    declare: `let at_ = lane % ${size}u;\n    ${each((name, r) => `var next_${name}${r}: f32;`)}`,
+    ahead: (t: string) =>
+      each(
+        (name, r) =>
+          `next_${name}${r} = ${name}[(b * length + min(${t} + ${place(r)} / ${together}u, length - 1u)) * channels + min(block + ${place(r)} % ${together}u, channels - 1u)];`,
+      ),
+    put: each((name, r) =>
+      inside(r, `inputs_${name}[${place(r)} % ${steps * together}u] = next_${name}${r};`),
+    ),
+    at: (name: string, i: string) =>
+      staged
+        ? `inputs_${name}[(${i}) * ${together}u + at_ / ${lanes}u % ${together}u]`
+        : `${name}[(b * length + t + ${i}) * channels + channel]`,
+  };
+}
+
+/** Text for each step there is, written out where there are all sixteen: then none waits for the one before to be fetched. */
+const eachStep = (body: (i: string) => string, back = false) => /* wgsl */ `
+      if (count == ${steps}u) {
+        for (var k = 0u; k < ${steps}u; k++) { let i = ${back ? `(${steps - 1}u - k) % ${steps}u` : "k"}; ${body("i")} }
+      } else {
+        for (var k = 0u; k < count; k++) { let i = ${back ? "count - 1u - k" : "k"}; ${body("i")} }
+      }`;
+
 /** Where an invocation is: sequence b, its channel, and whether it is there at all. */
 const place = ({ lanes, together }: Layout) => /* wgsl */ `
   let blocks = (channels + ${together - 1}u) / ${together}u;
@@ -74,6 +117,7 @@ export const diagonalScan: KernelSet = {
     const { batch, channels, n } = call.sizes;
     const layout = layoutOf(n);
     const state = call.has("state");
+    const inputs = inputsOf(["u"], layout);
     const skip = call.has("D") ? "D[d] * u[at]" : "0.0";
     return onePass({
       reads: [
@@ -88,8 +132,10 @@ export const diagonalScan: KernelSet = {
       workgroups: batch * Math.ceil(channels / layout.together),
       workgroupSize: size,
       code: /* wgsl */ `${complex}${parts}
+${inputs.memory}
 fn run(group: u32, lane: u32) {
   ${place(layout)}
+  ${inputs.declare}
   ${eachTurn(
     layout,
     (turn) => `
@@ -98,12 +144,17 @@ fn run(group: u32, lane: u32) {
     let B = Bbar[mode];
     let read = select(vec2f(0.0), 2.0 * C[mode], there);
     var h = ${state ? "state[own]" : "vec2f(0.0)"};
+    ${inputs.ahead("0u")}
     for (var t = 0u; t < length; t += ${steps}u) {
       let count = min(${steps}u, length - t);
-      for (var i = 0u; i < count; i++) {
-        h = u[(b * length + t + i) * channels + channel] * B + times(A, h);
-        parts[i * ${size + 1}u + lane] = select(0.0, read.x * h.x - read.y * h.y, there);
-      }
+      ${inputs.put}
+      workgroupBarrier();
+      if (t + ${steps}u < length) { ${inputs.ahead(`t + ${steps}u`)} }
+      ${eachStep(
+        (i) => `
+        h = ${inputs.at("u", i)} * B + times(A, h);
+        parts[${i} * ${size + 1}u + at_] = select(0.0, read.x * h.x - read.y * h.y, there);`,
+      )}
       ${sums(layout, turn === 0 ? `y[at] = ${skip} + sum;` : "y[at] += sum;")}
     }
     if (there) { next_state[own] = h; }`,
@@ -121,6 +172,8 @@ fn run(group: u32, lane: u32) {
     const starts = workgroups * layout.turns * chunks * size;
     const partials = 3 * batch * modes;
     const slopes = call.has("d_y");
+    const there = inputsOf(["u"], layout);
+    const back = inputsOf(slopes ? ["u", "d_y"] : ["u"], layout);
     const start = (turn: number) =>
       /* wgsl */ `kept[((group * ${layout.turns}u + ${turn}u) * chunks + t / ${steps}u) * ${size}u + lane]`;
     const passes: Pass[] = [
@@ -131,9 +184,11 @@ fn run(group: u32, lane: u32) {
         workgroups,
         workgroupSize: size,
         code: /* wgsl */ `${complex}
+${there.memory}
 fn run(group: u32, lane: u32) {
   let chunks = (length + ${steps - 1}u) / ${steps}u;
   ${place(layout)}
+  ${there.declare}
   ${eachTurn(
     layout,
     (turn) => `
@@ -141,9 +196,15 @@ fn run(group: u32, lane: u32) {
     let A = system[mode];
     let B = system[channels * n + mode];
     var h = ${call.has("state") ? "state[own]" : "vec2f(0.0)"};
-    for (var t = 0u; t < length; t++) {
-      if (t % ${steps}u == 0u) { ${start(turn)} = h; }
-      h = u[(b * length + t) * channels + channel] * B + times(A, h);
+    ${there.ahead("0u")}
+    for (var t = 0u; t < length; t += ${steps}u) {
+      let count = min(${steps}u, length - t);
+      workgroupBarrier();
+      ${there.put}
+      workgroupBarrier();
+      if (t + ${steps}u < length) { ${there.ahead(`t + ${steps}u`)} }
+      ${start(turn)} = h;
+      ${eachStep((i) => `h = ${there.at("u", i)} * B + times(A, h);`)}
     }
     _ = there;
     _ = own;`,
@@ -166,11 +227,13 @@ fn run(group: u32, lane: u32) {
         workgroups,
         workgroupSize: size,
         code: /* wgsl */ `${complex}${call.has("d_u") ? parts : ""}
-var<workgroup> states: array<vec2f, ${(steps + 1) * size}>;
+var<workgroup> states: array<vec2f, ${steps * size}>;
+${back.memory}
 fn run(group: u32, lane: u32) {
   let chunks = (length + ${steps - 1}u) / ${steps}u;
   let base = ((batch * ((channels + ${layout.together - 1}u) / ${layout.together}u)) * ${layout.turns}u * chunks) * ${size}u;
   ${place(layout)}
+  ${back.declare}
   ${eachTurn(
     layout,
     (turn) => `
@@ -183,29 +246,35 @@ fn run(group: u32, lane: u32) {
     var FB = vec2f(0.0);
     var FC = vec2f(0.0);
     var skip = 0.0;
+    ${back.ahead(`(chunks - 1u) * ${steps}u`)}
     for (var chunk = chunks; chunk > 0u; chunk--) {
       let t = (chunk - 1u) * ${steps}u;
       let count = min(${steps}u, length - t);
+      workgroupBarrier();
+      ${back.put}
+      workgroupBarrier();
+      if (chunk > 1u) { ${back.ahead(`t - ${steps}u`)} }
       var h = ${start(turn)};
-      for (var i = 0u; i < count; i++) {
-        states[i * ${size}u + lane] = h;
-        h = u[(b * length + t + i) * channels + channel] * B + times(A, h);
-      }
-      for (var k = count; k > 0u; k--) {
-        let i = k - 1u;
-        let at = (b * length + t + i) * channels + channel;
-        let x = u[at];
-        let slope = ${slopes ? "d_y[at]" : "0.0"};
-        let before = states[i * ${size}u + lane];
+      ${eachStep(
+        (i) => `
+        states[${i} * ${size}u + at_] = h;
+        h = ${back.at("u", i)} * B + times(A, h);`,
+      )}
+      ${eachStep(
+        (i) => `
+        let x = ${back.at("u", i)};
+        let slope = ${slopes ? back.at("d_y", i) : "0.0"};
+        let before = states[${i} * ${size}u + at_];
         Q = slope * read + Q;
         FC = 2.0 * slope * h + FC;
         FB = x * Q + FB;
         FA += times(Q, before);
         skip = x * slope + skip;
-        ${call.has("d_u") ? `parts[i * ${size + 1}u + lane] = select(0.0, Q.x * B.x - Q.y * B.y, there);` : ""}
+        ${call.has("d_u") ? `parts[${i} * ${size + 1}u + at_] = select(0.0, Q.x * B.x - Q.y * B.y, there);` : ""}
         Q = times(Q, A);
-        h = before;
-      }
+        h = before;`,
+        true,
+      )}
       ${
         call.has("d_u")
           ? sums(
