@@ -146,6 +146,11 @@ test("every device computes what the plain loops compute, whatever is left out o
   }
 });
 
+test("every device computes what the plain loops compute where a channel has more modes than a workgroup invocations", async () => {
+  const inputs = inputsOf({ batch: 2, length: 35, channels: 3, n: 70 });
+  for (const device of devices) await compareCalls(device, diagonalScanOp, inputs, null, tolerance);
+});
+
 test("every device discretizes as the plain loops do, and gives the same gradients", async () => {
   for (const device of devices) {
     const agrees = fc.asyncProperty(

@@ -92,6 +92,13 @@ test("every device computes what the plain loops compute, whatever is left out o
   }
 });
 
+test("every device computes what the plain loops compute where a channel has more states than a workgroup invocations", async () => {
+  for (const rank of [1, 2]) {
+    const inputs = inputsOf({ batch: 2, length: 35, channels: 3, n: 70, rank });
+    for (const device of devices) await compareCalls(device, dplrScanOp, inputs, null, tolerance);
+  }
+});
+
 /** The steps from … to of u. */
 function cut({ shape: [batch, length, channels], values }: Input, from: number, to: number): Input {
   const parts = Array.from({ length: batch }, (_, b) =>

@@ -1,16 +1,16 @@
 /**
  * S4 as a recurrence. A first pass makes each channel discrete (math/dplr.ts), once for all sequences, state by state with
- * channels side by side; then an invocation has a channel of a sequence and its n states. What the next step reads of a
- * state is summed while it is written, so no step knows where a chunk begins. Two dispatches a step. Parallel over batch ·
- * channels only: slow for one long sequence, which is better convolved.
+ * channels side by side; then an invocation has a state (recurrence.ts). What the next step reads of the states is summed
+ * when they are written, so no step knows where a chunk begins. Two dispatches a step. Parallel over batch · channels · n: slow
+ * for one long sequence, which is better convolved.
  * Backward (the adjoint as in cpu/kernels/dplrScanBackward.c) runs forward once for the state before every √length steps,
- * then takes these chunks from the last to the first, all their states in scratch; a last pass adds up the sequences.
+ * then takes these chunks from the last to the first, all their states in scratch; there an invocation has a channel of a
+ * sequence and all its states, which is slow. A last pass adds up the sequences.
  */
 import { type KernelCall, type KernelSet, type Pass } from "../kernel.ts";
 import { complex } from "./complexMath.ts";
 import { into } from "./library.ts";
-
-const size = 64;
+import { eachStep, inputsOf, layoutOf, parts, place, size, steps as together, sums } from "./recurrence.ts";
 
 /** Pairs of a state in `discrete`: a, b, C, w₀, w₁, f₀, f₁, and Λ, B, P₀, P₁ as they were given. */
 const fields = 11;
@@ -111,38 +111,90 @@ const begin = (rank: number, h: string) => /* wgsl */ `
     ${ranks(rank, (k) => `read${k} += times(field(c, i, ${5 + k}u), h[i]).x;`)}
   }`;
 
+/**
+ * Through time with n invocations for a channel. What the next step reads of the states is exchanged in workgroup memory, in
+ * one of two places by turns, so that a step has one barrier. Leaves y and the state at the end or, in `keep`, the states
+ * before every `chunkSteps` steps.
+ */
+function throughTime(call: KernelCall, keep: ((mode: string, task: string) => string) | null): string {
+  const { n, rank } = call.sizes;
+  const layout = layoutOf(n);
+  const { lanes, turns } = layout;
+  const inputs = inputsOf(["u"], layout);
+  const own = Array.from({ length: turns }, (_, j) => j);
+  const each = (text: (j: number) => string) => own.map(text).join("\n  ");
+  const put = (buffer: string) =>
+    ranks(rank, (k) => {
+      const terms = own.map((j) => `times(f${k}_${j}, h${j}).x`).join(" + ");
+      return `exchanged[${buffer} + ${k * size}u + at_] = ${terms};`;
+    });
+  const read = (buffer: string) =>
+    ranks(rank, (k) => {
+      const terms = Array.from({ length: lanes }, (_, p) => `exchanged[from_ + ${k * size + p}u]`);
+      return `{ let from_ = ${buffer} + at_ / ${lanes}u * ${lanes}u; read${k} = ${terms.join(" + ")}; }`;
+    });
+  const step = (i: string) => /* wgsl */ `
+        let x = ${inputs.at("u", i)};
+        ${keep ? `if ((t + ${i}) % chunkSteps == 0u) { ${each((j) => `if (there${j}) { ${keep(`i${j}`, "task")} = h${j}; }`)} }` : ""}
+        ${each((j) => `h${j} = times(a${j}, h${j}) + x * b${j}${ranks(rank, (k) => ` - read${k} * w${k}_${j}`, "")};`)}
+        ${keep ? "" : `parts[${i} * ${size + 1}u + at_] = ${own.map((j) => `dot(C${j}, h${j})`).join(" + ")};`}
+        let buffer = (${i} + 1u) % 2u * ${rank * size}u;
+        ${put("buffer")}
+        workgroupBarrier();
+        ${read("buffer")}`;
+  const skip = call.has("D") ? " + whole(d, 0u).y * u[at]" : "";
+  return /* wgsl */ `${access}
+${inputs.memory}
+${keep ? "" : parts}
+var<workgroup> exchanged: array<f32, ${2 * rank * size}>;
+fn run(group: u32, lane: u32) {
+  ${place(layout)}
+  ${inputs.declare}
+  let task = b * channels + channel;
+  ${each(
+    (j) => `let i${j} = min(at_ % ${lanes}u + ${j * size}u, n - 1u);
+  let there${j} = at_ % ${lanes}u + ${j * size}u < n && block + at_ / ${lanes}u < channels;
+  let a${j} = field(channel, i${j}, 0u);
+  let b${j} = field(channel, i${j}, 1u);
+  let C${j} = select(vec2f(0.0), 2.0 * conjugate(field(channel, i${j}, 2u)), there${j});
+  ${ranks(rank, (k) => `let w${k}_${j} = field(channel, i${j}, ${3 + k}u); let f${k}_${j} = select(vec2f(0.0), field(channel, i${j}, ${5 + k}u), there${j});`)}
+  var h${j} = ${call.has("state") ? `state[task * n + i${j}]` : "vec2f(0.0)"};`,
+  )}
+  ${ranks(rank, (k) => `var read${k} = 0.0;`)}
+  ${put("0u")}
+  workgroupBarrier();
+  ${read("0u")}
+  ${inputs.ahead("0u")}
+  for (var t = 0u; t < length; t += ${together}u) {
+    let count = min(${together}u, length - t);
+    ${inputs.put}
+    workgroupBarrier();
+    if (t + ${together}u < length) { ${inputs.ahead(`t + ${together}u`)} }
+    ${eachStep(step)}
+    ${keep ? "" : sums(layout, `y[at] = sum${skip};`)}
+  }
+  ${keep ? "" : each((j) => `if (there${j}) { next_state[task * n + i${j}] = h${j}; }`)}
+}`;
+}
+
+/** Workgroups of `throughTime`. */
+const workgroupsOf = ({ sizes: { batch, channels, n } }: KernelCall) =>
+  batch * Math.ceil(channels / layoutOf(n).together);
+
 export const dplrScan: KernelSet = {
   dynamic: ["batch", "length", "channels", "n"],
 
   forward(call) {
-    const { batch, channels, n, rank } = call.sizes;
-    const state = call.has("state");
-
+    const { channels, n } = call.sizes;
     return {
       passes: [
         discretePass(call),
         {
-          reads: ["u", "discrete: vec2f", ...(state ? ["state: vec2f"] : [])],
+          reads: ["u", "discrete: vec2f", ...(call.has("state") ? ["state: vec2f"] : [])],
           writes: ["y", "next_state: vec2f"],
-          workgroups: Math.ceil((batch * channels) / size),
+          workgroups: workgroupsOf(call),
           workgroupSize: size,
-          code: /* wgsl */ `${access}
-fn run(group: u32, lane: u32) {
-  let task = group * ${size}u + lane;
-  if (task >= batch * channels) { return; }
-  let c = task % channels;
-  let first = (task / channels) * length * channels + c;
-  let skip = whole(c, 0u).y;
-  var h: array<vec2f, ${roomOf(n)}>;
-  ${begin(rank, state ? "state[task * n + i]" : "vec2f(0.0)")}
-  for (var t = 0u; t < length; t++) {
-    let x = u[first + t * channels];
-    var sum = 0.0;
-    ${advance(rank, "sum += times(field(c, i, 2u), z).x;")}
-    y[first + t * channels] = 2.0 * sum${call.has("D") ? " + skip * x" : ""};
-  }
-  for (var i = 0u; i < n; i++) { next_state[task * n + i] = h[i]; }
-}`,
+          code: throughTime(call, null),
         },
       ],
       scratch: { discrete: 2 * channels * (fields * n + 4) },
@@ -167,20 +219,13 @@ fn run(group: u32, lane: u32) {
     const keep: Pass = {
       reads: ["u", "discrete: vec2f", ...(state ? ["state: vec2f"] : [])],
       writes: ["states: vec2f"],
-      workgroups: Math.ceil(tasks / size),
+      workgroups: workgroupsOf(call),
       workgroupSize: size,
       numbers: { chunkSteps: steps },
-      code: /* wgsl */ `${access}
-fn run(group: u32, lane: u32) {
-  ${start}
-  var h: array<vec2f, ${roomOf(n)}>;
-  ${begin(rank, state ? "state[task * n + i]" : "vec2f(0.0)")}
-  for (var t = 0u; t < length; t++) {
-    if (t % chunkSteps == 0u) { for (var i = 0u; i < n; i++) { ${at("t / chunkSteps")} = h[i]; } }
-    let x = u[first + t * channels];
-    ${advance(rank, "")}
-  }
-}`,
+      code: throughTime(
+        call,
+        (mode, task) => `states[((t + i) / chunkSteps * n + ${mode}) * batch * channels + ${task}]`,
+      ),
     };
     const back: Pass = {
       reads: [
