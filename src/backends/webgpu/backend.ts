@@ -227,9 +227,12 @@ export class WebGpuBackend implements Backend {
       if (!freed && !this.#disposed && !this.#failure) next ??= commands();
     };
     let runs = 0;
-    const submit = (own: () => GPUCommandBuffer) => {
+    const expectThere = () => {
       if (freed) throw new DeviceError("webgpu: the program was freed and then run again");
       this.#expectAlive();
+    };
+    const submit = (own: () => GPUCommandBuffer) => {
+      expectThere();
       this.#submit();
       this.device.queue.submit([own()]);
     };
@@ -246,6 +249,7 @@ export class WebGpuBackend implements Backend {
       repeat: (times: number) => submit(() => commands(times)),
       time: async (passes, { times = 1, of = () => true } = {}) => {
         await this.settle();
+        expectThere();
         const some = encoded.filter((_, i) => of(dispatches[i]));
         const seconds = await timePasses(this.device, some, passes, times);
         return seconds?.map((all) => all / times) ?? null;

@@ -68,10 +68,12 @@ async function timeSome(
   encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
   encoder.copyBufferToBuffer(resolved, 0, staging, 0, 8 * count);
   device.queue.submit([encoder.finish()]);
-  await staging.mapAsync(1); // GPUMapMode.READ
-  const ticks = new BigUint64Array(staging.getMappedRange());
-  const seconds = Array.from({ length: passes }, (_, i) => Number(ticks[2 * i + 1] - ticks[2 * i]) / 1e9);
-  querySet.destroy();
-  for (const buffer of [resolved, staging]) buffer.destroy();
-  return seconds;
+  try {
+    await staging.mapAsync(1); // GPUMapMode.READ
+    const ticks = new BigUint64Array(staging.getMappedRange());
+    return Array.from({ length: passes }, (_, i) => Number(ticks[2 * i + 1] - ticks[2 * i]) / 1e9);
+  } finally {
+    querySet.destroy();
+    for (const buffer of [resolved, staging]) buffer.destroy();
+  }
 }

@@ -25,6 +25,7 @@ import { gradients } from "../../../src/tensor/autograd.ts";
 import type { Plan } from "../../../src/tensor/backend.ts";
 import { capture } from "../../../src/tensor/capture.ts";
 import type { Device } from "../../../src/tensor/device.ts";
+import { reshape } from "../../../src/tensor/reshape.ts";
 import type { Tensor } from "../../../src/tensor/tensor.ts";
 import { assertNear } from "../../compareCalls.ts";
 
@@ -268,6 +269,83 @@ test("what a part of a merged kernel calls its own is not taken for a size of an
     const [own, others] = await Promise.all([result.read(), expected.result[i].read()]);
     assertNear(`${i}`, own as Float32Array, others as Float32Array, 1e-5);
   }
+});
+
+/** What a program gives on the plain device and on another. */
+async function onBoth(device: Device, program: (on: Device) => () => Tensor[]): Promise<Float32Array[][]> {
+  const results: Float32Array[][] = [];
+  for (const on of [await openDevice({ device: "plain" }), device]) {
+    const captured = capture(on, program(on));
+    captured.run();
+    results.push((await Promise.all(captured.result.map((tensor) => tensor.read()))) as Float32Array[]);
+  }
+  return results;
+}
+
+test("rules hold where a tensor was given another shape between two calls: it shares its buffer, not its rows", async () => {
+  const device = await gpu();
+  const many = await gpu({ parallelism: 2 ** 22 }); // inner in parts
+  const drawn = (on: Device, shapes: readonly (readonly number[])[]) => {
+    const source = randomParameters(on, 3);
+    return shapes.map((shape, i) => source(`${i}`, shape, fanIn(4)));
+  };
+  const cases: [string, Device, (on: Device) => () => Tensor[]][] = [
+    [
+      "split",
+      device,
+      (on) => {
+        const [u, w] = drawn(on, [[20, 16], [16, 12]]); // prettier-ignore
+        return () => split(reshape(matmul(u, w), [40, 6]), [2, 4]).map(silu);
+      },
+    ],
+    [
+      "norm after a sum",
+      many,
+      (on) => {
+        const [u, w, residual, gain] = drawn(on, [[20, 700], [700, 64], [20, 64], [32]]); // prettier-ignore
+        return () => {
+          const x = add(matmul(u, w), residual);
+          return [silu(x), silu(rmsNorm(reshape(x, [40, 32]), gain, 1e-3))];
+        };
+      },
+    ],
+    [
+      "product after a norm",
+      device,
+      (on) => {
+        const [u, w, gain] = drawn(on, [[4, 8], [16, 5], [8]]); // prettier-ignore
+        return () => [matmul(reshape(rmsNorm(u, gain), [2, 16]), w)];
+      },
+    ],
+  ];
+  for (const [name, on, program] of cases) {
+    const [expected, got] = await onBoth(on, program);
+    for (const [i, values] of got.entries()) assertNear(`${name} ${i}`, values, expected[i], 1e-4);
+  }
+});
+
+test("a residual that is computed after out_proj is added after it", async () => {
+  const [expected, got] = await onBoth(await gpu(), (on) => {
+    const { block, gain, state, x } = mambaLayer(on, { batch: 1, dModel: 128 });
+    const weight = randomParameters(on, 5)("w", [128, 16], fanIn(128));
+    return () => {
+      const next = block.step(rmsNorm(x, gain), state);
+      carryState([state], [next.state]);
+      return [matmul(rmsNorm(add(silu(x), next.y), gain), weight)];
+    };
+  });
+  assertNear("y", got[0], expected[0], 1e-4);
+});
+
+test("the residual stream is there where out_proj is in one part", async () => {
+  const logits: Float32Array[] = [];
+  for (const device of [await openDevice({ device: "plain" }), await gpu()]) {
+    const config = mambaConfig({ vocabulary: 12, dModel: 128, expand: 1, layers: 3 });
+    const decoder = new Decoder(createMamba(device, config, 2));
+    for (const token of [3, 1]) logits.push((await decoder.step(token)).slice());
+    decoder.free();
+  }
+  for (const i of [0, 1]) assertNear(`token ${i}`, logits[2 + i], logits[i], 1e-4);
 });
 
 test("a product that goes by matrix units stays alone: their kernel has no room for a residual or parts", async () => {

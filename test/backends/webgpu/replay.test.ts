@@ -25,6 +25,7 @@ test("a program repeated n times in one submission computes what n runs compute;
   assert.equal(none?.length, 3);
   assert.ok([...runs!, ...none!].every((time) => time >= 0 && time < 1)); // both were measured
   program.free();
+  await assert.rejects(executable.time(1), { name: "DeviceError", message: /freed/ });
 });
 
 test("settle() waits for all calls made so far", async () => {

@@ -35,6 +35,11 @@ export function isVectorProduct({ op, pass, sizes }: Call): boolean {
   );
 }
 
+/** Whether a product's rows are those that the buffer was written in: a tensor that was given another shape shares its buffer. */
+export function readsRows({ sizes, inputs }: Call, buffer: MaybeBuffer | undefined, inner: number): boolean {
+  return inputs[0] === buffer && sizes.inner === inner;
+}
+
 /** What carries a state into the next run of the program, where that is all that becomes of it. */
 export function carryOf(next: MaybeBuffer, state: MaybeBuffer, graph: Graph): Call | null {
   if (!next || !state || !graph.producer(next)) return null;

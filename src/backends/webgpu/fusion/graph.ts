@@ -62,6 +62,12 @@ export class Graph {
     return this.readers(buffer!).every((call) => allowed.includes(call)) ? producer : null; // it has a producer
   }
 
+  /** Whether no call from one on to another writes the buffer: then what reads it at the second may read it at the first. */
+  unchanged(buffer: Buffer, from: Call, to: Call): boolean {
+    const between = this.calls.slice(this.#index.get(from)!, this.#index.get(to)! + 1); // calls of the program
+    return between.every((call) => !this.#accesses(call).writes.includes(buffer));
+  }
+
   /**
    * Whether the parts may all run where `at` stands: nothing between touches what a moved part writes, or writes what it
    * reads.

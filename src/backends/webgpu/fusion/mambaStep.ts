@@ -1,7 +1,7 @@
 import type { Buffer, Call } from "../../../tensor/backend.ts";
 import type { Gpu } from "../kernel.ts";
 import { wide } from "../kernels/selectiveProject.ts";
-import { carryOf, forwardCall, isVectorProduct, residualOf } from "./calls.ts";
+import { carryOf, forwardCall, isVectorProduct, readsRows, residualOf } from "./calls.ts";
 import type { Rule } from "./fuse.ts";
 import { projectOp, selectiveProjectOp, selectiveStepOp, sumPartsOp } from "./fusedOps.ts";
 import type { Fusion, Graph } from "./graph.ts";
@@ -53,11 +53,14 @@ function halfOf(scan: Call, graph: Graph): Half | null {
   if (!parting || parting.outputs[1] !== B || parting.outputs[2] !== C) return null;
   if (!graph.sole(B, scan, "split3") || !graph.sole(C, scan, "split3")) return null;
   const dtRank = product.sizes.inner;
+  const [rank, states] = [parting.sizes.w0, parting.sizes.w1];
+  if (parting.sizes.rows !== sizes.batch || rank !== dtRank || states !== sizes.dState) return null;
+  if (product.sizes.columns !== sizes.dInner) return null;
   if (dtRank + 2 * sizes.dState > mostColumns) return null;
 
   const [out] = graph.readers(y!); // a scan has an output
-  if (!out || !graph.sole(y, out, "selectiveScan") || !isVectorProduct(out) || out.inputs[0] !== y)
-    return null;
+  if (!out || !graph.sole(y, out, "selectiveScan") || !isVectorProduct(out)) return null;
+  if (!readsRows(out, y, sizes.dInner)) return null;
   const read = [parting.inputs[0], product.inputs[1], exponential.inputs[0]] as Buffer[]; // none is optional
   const parts = [parting, product, exponential, negation, scan];
   return { scan, parts, carry, inputs: read, dtRank, out, sum: residualOf(out, graph) };
@@ -95,12 +98,13 @@ function inParts({ scan, parts, inputs, dtRank, out, sum }: Half, graph: Graph, 
   const whole = sum?.sum.outputs[0];
   if (!sum || !whole || !z || batch > 1 || gpu.storageBuffers < 12) return null;
   const [norm] = graph.readers(whole);
-  if (!graph.producer(whole) || norm?.op.name !== "rmsNorm") return null;
+  if (!graph.producer(whole) || norm?.op.name !== "rmsNorm" || norm.sizes.dModel !== columns) return null;
+  if (!graph.unchanged(sum.residual, out, sum.sum)) return null;
   if (!graph.readers(norm.outputs[0]!).every(isVectorProduct)) return null; // a norm has an output
   if (dInner % wide > 0 || columns % wide > 0 || columns > mostColumns) return null;
   if (dtRank + 2 * dState > mostBeside) return null;
   const slabs = dInner / wide;
-  if (4 * slabs * columns * (dInner / 16) > mostPartBytes) return null; // the next in_proj has 32 columns a workgroup
+  if (4 * slabs * columns * (dInner / 16) > mostPartBytes) return null; // as if the next in_proj had 32 columns a workgroup
   const added: Buffer = { dtype: "f32", length: slabs * columns };
   const fused = forwardCall(
     selectiveProjectOp,

@@ -11,6 +11,7 @@ export const normOfSum: Rule = (norm, graph, gpu) => {
   if (product?.op.name !== matmulAddOp.name || product.sizes.batch !== 1) return null;
   if (partsOf(product.sizes, gpu) === 1) return null;
   const { dModel, epsilon } = norm.sizes;
+  if (dModel !== product.sizes.columns) return null;
   const inputs = [...product.inputs, gain];
   const outputs = [u, norm.outputs[0]];
   const fused = forwardCall(matmulNormOp, { ...product.sizes, dModel, epsilon }, inputs, outputs);

@@ -3,7 +3,7 @@ import type { Gpu } from "../kernel.ts";
 import { mostRows } from "../kernels/gemv.ts";
 import { rangeNames } from "../kernels/matmul.ts";
 import { onTensorCores } from "../kernels/tensorCores.ts";
-import { carryOf, forwardCall, isVectorProduct, residualOf } from "./calls.ts";
+import { carryOf, forwardCall, isVectorProduct, readsRows, residualOf } from "./calls.ts";
 import type { Rule } from "./fuse.ts";
 import { convStepOp, matmulAddOp, matmulSplitOp, projectOp, sumPartsOp } from "./fusedOps.ts";
 import type { Fusion, Graph } from "./graph.ts";
@@ -22,8 +22,8 @@ const normed = (norm: Call, graph: Graph, gpu: Gpu): readonly Fusion[] | null =>
   const [y] = norm.outputs;
   const products = graph.readers(y!); // a norm has an output
   if (products.length < 1 || products.length > mostProducts || !graph.producer(y)) return null;
-  if (!products.every((product) => isVectorProduct(product) && product.inputs[0] === y)) return null;
   const { rows, dModel: inner, epsilon } = norm.sizes;
+  if (!products.every((product) => isVectorProduct(product) && readsRows(product, y, inner))) return null;
   const adding = addingOf(norm, graph);
   const step = gpu.storageBuffers >= 9 && products.length <= 2 ? stepAfter(products, graph) : null;
   const ordered = step ? [step.product, ...products.filter((product) => product !== step.product)] : products;
@@ -70,7 +70,8 @@ function stepAfter(
     const [conv] = graph.readers(product.outputs[0]!); // a product has an output
     if (!conv || !graph.sole(product.outputs[0], conv, "matmul")) continue;
     const carry = stepOfConvolution(conv, graph);
-    if (carry && conv.inputs[0] === product.outputs[0]) return { product, conv, carry };
+    const alike = conv.inputs[0] === product.outputs[0] && conv.sizes.channels === product.sizes.columns;
+    if (carry && alike) return { product, conv, carry };
   }
   return null;
 }
@@ -118,6 +119,7 @@ const parted = (product: Call, graph: Graph, gpu: Gpu): readonly Fusion[] | null
   const [y] = outputs;
   const [split] = graph.readers(y!); // a product has an output
   if (!split || !/^split\d$/.test(split.op.name) || !graph.sole(y, split, "matmul")) return null;
+  if (split.sizes.rows !== sizes.batch * sizes.rows) return null;
   if (split.outputs.length > rangeNames.length) return null;
   const fused = forwardCall(
     matmulSplitOp,

@@ -3,7 +3,7 @@ import type { Op } from "../../../tensor/op.ts";
 import { columnsOf, mostInParts } from "../kernels/project.ts";
 import { wide } from "../kernels/selectiveProject.ts";
 import { channels } from "../kernels/selectiveStep.ts";
-import { forwardCall, isVectorProduct } from "./calls.ts";
+import { forwardCall, isVectorProduct, readsRows } from "./calls.ts";
 import type { Rule } from "./fuse.ts";
 import { projectOp, selectiveProjectOp, selectiveStepOp } from "./fusedOps.ts";
 
@@ -21,11 +21,15 @@ export const projectionParts: Rule = (call, graph, gpu) => {
   const { op, sizes, inputs, outputs } = call;
   if (op.name !== projectOp.name || !inputs[7] || gpu.storageBuffers < 11) return null;
   const [y] = outputs;
-  const product = graph.readers(y!).find((reader) => isVectorProduct(reader) && reader.inputs[0] === y); // y0 is there
+  const product = graph
+    .readers(y!) // y0 is there
+    .find((reader) => isVectorProduct(reader) && readsRows(reader, y, sizes.c0));
   const whole = product?.outputs[0];
   const [step] = whole ? graph.readers(whole) : [];
   if (!product || !step || !scans.includes(step.op.name) || step.inputs[1] !== whole) return null;
-  if (!graph.sole(whole, step, "matmul") || step.inputs[0] !== y) return null;
+  if (!graph.sole(whole, step, "matmul") || step.inputs[0] !== y || step.sizes.dInner !== sizes.c0)
+    return null;
+  if (step.sizes.dtRank + 2 * step.sizes.dState !== product.sizes.columns) return null;
 
   const { rows, columns } = product.sizes;
   if ([sizes.c0, sizes.c1, sizes.c2].some((c) => c % 4 !== 0)) return null; // the channels are made in fours

@@ -49,7 +49,7 @@ const rowsAtOnce = 2;
 
 const forward: Kernel = (call, gpu) => {
   const { rows, inner, uParts = 1 } = call.sizes;
-  const gathers = uParts > 1;
+  const gathers = uParts > 1 || call.has("whole");
   const products = productsOf(call.sizes);
   const vector = products.every(({ columns }) => columns % 4 === 0);
   const [type, width] = vector ? (["vec4f", 4] as const) : (["f32", 1] as const);

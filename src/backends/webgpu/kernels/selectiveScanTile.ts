@@ -84,7 +84,7 @@ const asInTraining = (call: KernelCall) =>
 
 /**
  * How each is put into its buffer where it is otherwise: 0 not at all, 1 over what is there, 2 added to it. As numbers,
- * for one pipeline; the branches take a fifth of the kernel's time (H100).
+ * for one pipeline; the branches take a sixth of the kernel's time (H100).
  */
 export function putNumbers(call: KernelCall): Record<string, number> {
   if (asInTraining(call)) return {};

@@ -2,7 +2,8 @@
  * A workgroup has 16 channels of one sequence; for each of them 16 invocations share the states and the inner product
  * that gives Δ. All that an invocation reads is asked for before the first use of any: for one token the time of a load is
  * longer than that of all bytes. What x_proj made comes in parts that are to be added up, which every workgroup does
- * for itself, in a fixed order. Traffic: dtProj and logA once, the state twice; the parts from the caches.
+ * for itself, in a fixed order. Traffic: dtProj and logA once (for further sequences from
+ * the caches), the state twice; the parts from the caches.
  */
 import { type Kernel, type KernelSet, onePass } from "../kernel.ts";
 import { log1p, pinned, scalar, softplus, sumText, weightAt } from "./library.ts";
