@@ -1,6 +1,6 @@
 import type { Buffer, Call } from "../../../tensor/backend.ts";
 import type { Gpu } from "../kernel.ts";
-import { wide } from "../kernels/selectiveProject.ts";
+import { slabChannels } from "../kernels/selectiveProject.ts";
 import { carryOf, forwardCall, isVectorProduct, readsRows, residualOf } from "./calls.ts";
 import type { Rule } from "./fuse.ts";
 import { projectOp, selectiveProjectOp, selectiveStepOp, sumPartsOp } from "./fusedOps.ts";
@@ -101,9 +101,9 @@ function inParts({ scan, parts, inputs, dtRank, out, sum }: Half, graph: Graph, 
   if (!graph.producer(whole) || norm?.op.name !== "rmsNorm" || norm.sizes.dModel !== columns) return null;
   if (!graph.unchanged(sum.residual, out, sum.sum)) return null;
   if (!graph.readers(norm.outputs[0]!).every(isVectorProduct)) return null; // a norm has an output
-  if (dInner % wide > 0 || columns % wide > 0 || columns > mostColumns) return null;
+  if (dInner % slabChannels > 0 || columns % slabChannels > 0 || columns > mostColumns) return null;
   if (dtRank + 2 * dState > mostBeside) return null;
-  const slabs = dInner / wide;
+  const slabs = dInner / slabChannels;
   if (4 * slabs * columns * (dInner / 16) > mostPartBytes) return null; // as if the next in_proj had 32 columns a workgroup
   const added: Buffer = { dtype: "f32", length: slabs * columns };
   const fused = forwardCall(

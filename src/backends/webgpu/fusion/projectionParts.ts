@@ -1,8 +1,8 @@
 import type { Buffer, Call } from "../../../tensor/backend.ts";
 import type { Op } from "../../../tensor/op.ts";
 import { columnsOf, mostInParts } from "../kernels/project.ts";
-import { wide } from "../kernels/selectiveProject.ts";
-import { channels } from "../kernels/selectiveStep.ts";
+import { slabChannels } from "../kernels/selectiveProject.ts";
+import { stepChannels } from "../kernels/selectiveStep.ts";
 import { forwardCall, isVectorProduct, readsRows } from "./calls.ts";
 import type { Rule } from "./fuse.ts";
 import { projectOp, selectiveProjectOp, selectiveStepOp } from "./fusedOps.ts";
@@ -60,6 +60,6 @@ export const projectionParts: Rule = (call, graph, gpu) => {
 };
 
 function workgroupsOf({ op, sizes: { batch, dInner, columns } }: Call): number {
-  if (op.name === selectiveStepOp.name) return batch * Math.ceil(dInner / channels);
-  return (dInner * columns) / wide ** 2;
+  if (op.name === selectiveStepOp.name) return batch * Math.ceil(dInner / stepChannels);
+  return (dInner * columns) / slabChannels ** 2;
 }

@@ -12,14 +12,14 @@ import { log1p, pinned, softplus, sumText, weightAt, weightBinding } from "./lib
 import { list, moved, rowText, turnsOf } from "./stepText.ts";
 
 /** Channels, and columns, of a workgroup. */
-export const wide = 128;
+export const slabChannels = 128;
 
 const size = 256;
 
 /** Lanes with four channels, or four columns, each; and how many share them. */
-const lanes = wide / 4;
+const lanes = slabChannels / 4;
 const sharers = size / lanes;
-const perSharer = wide / sharers;
+const perSharer = slabChannels / sharers;
 
 const selectiveProjectForward: Kernel = (call) => {
   const { dInner, dState, dtRank, parts, columns } = call.sizes;
@@ -27,9 +27,9 @@ const selectiveProjectForward: Kernel = (call) => {
   const projected = rowText(parts, dtRank + 2 * dState, size);
   const ranks = turnsOf(dtRank, sharers, "r");
   const states = turnsOf(dState, sharers, "n");
-  const across = columns / wide;
+  const across = columns / slabChannels;
   const given = ["D", "deltaBias", "residual"].filter((name) => call.has(name));
-  const first = `(slab * ${wide}u + sharer * ${perSharer}u)`;
+  const first = `(slab * ${slabChannels}u + sharer * ${perSharer}u)`;
   const loads: (readonly [string, string])[] = [
     ...ranks(({ index, i }) => [`w${i}`, `dtProj_at(${index} * ${dInner / 4}u + d)`] as const),
     ...states(({ index, i }) => [`a${i}`, `logA[${index} * ${dInner / 4}u + d]`] as const),
@@ -56,7 +56,7 @@ const selectiveProjectForward: Kernel = (call) => {
       ...given.map((name) => `${name}: vec4f`),
     ],
     writes: ["next_state: vec4f", "y: vec4f"],
-    workgroups: (dInner / wide) * across,
+    workgroups: (dInner / slabChannels) * across,
     workgroupSize: size,
     bytes: moved(call) + bytesPerNumber[call.dtype("weight")] * call.length("weight") + 4 * call.length("y"),
     operations: dInner * (dState * 8 + 2 * dtRank + 2 * columns),
@@ -72,7 +72,7 @@ fn run(group: u32, lane: u32) {
   let d = slab * ${lanes}u + x;
   let column = (group % ${across}u) * ${lanes}u + x;
   ${projected.ahead("0u")}
-  ${pinned(`slab < ${dInner / wide}u`, "vec4f", loads)}
+  ${pinned(`slab < ${dInner / slabChannels}u`, "vec4f", loads)}
 
   ${projected.statements("0u")}
 

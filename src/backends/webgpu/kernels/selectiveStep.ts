@@ -12,16 +12,16 @@ import { moved, rowText, turnsOf } from "./stepText.ts";
 const size = 256;
 
 /** Channels of a workgroup. */
-export const channels = 16;
+export const stepChannels = 16;
 
 /** Invocations of a channel. */
-const sharers = size / channels;
+const sharers = size / stepChannels;
 
 const selectiveStepForward: Kernel = (call) => {
   const { batch, dInner, dState, dtRank, parts } = call.sizes;
   const [skip, bias, gate] = ["D", "deltaBias", "z"].map((name) => call.has(name));
   const projected = rowText(parts, dtRank + 2 * dState, size);
-  const perRow = Math.ceil(dInner / channels);
+  const perRow = Math.ceil(dInner / stepChannels);
   const ranks = turnsOf(dtRank, sharers, "r");
   const states = turnsOf(dState, sharers, "n");
 
@@ -53,10 +53,10 @@ var<workgroup> deltas: array<f32, ${size}>;
 var<workgroup> outputs: array<f32, ${size}>;
 fn run(group: u32, lane: u32) {
   let b = group / ${perRow}u;
-  let channel = lane % ${channels}u;
-  let sharer = lane / ${channels}u;
-  let inside = (group % ${perRow}u) * ${channels}u + channel < dInner;
-  let d = min((group % ${perRow}u) * ${channels}u + channel, dInner - 1u);
+  let channel = lane % ${stepChannels}u;
+  let sharer = lane / ${stepChannels}u;
+  let inside = (group % ${perRow}u) * ${stepChannels}u + channel < dInner;
+  let d = min((group % ${perRow}u) * ${stepChannels}u + channel, dInner - 1u);
   ${projected.ahead("b")}
   ${pinned("inside", "f32", loads)}
 
@@ -66,7 +66,7 @@ fn run(group: u32, lane: u32) {
   ${ranks(({ index, i, guard }) => guard(`product = fma(${projected.at(index)}, w${i}, product);`)).join("\n  ")}
   deltas[lane] = product;
   workgroupBarrier();
-  let delta = deltaStart + ${sumText(sharers, (i) => `deltas[channel + ${i * channels}u]`)};
+  let delta = deltaStart + ${sumText(sharers, (i) => `deltas[channel + ${i * stepChannels}u]`)};
   let step = select(softplus(delta), delta, delta > 20.0);
 
   var output = 0.0;
@@ -80,7 +80,7 @@ fn run(group: u32, lane: u32) {
   outputs[lane] = output;
   workgroupBarrier();
   if (sharer == 0u && inside) {
-    let sum = ${skip ? "skipped * input + " : ""}${sumText(sharers, (i) => `outputs[channel + ${i * channels}u]`)};
+    let sum = ${skip ? "skipped * input + " : ""}${sumText(sharers, (i) => `outputs[channel + ${i * stepChannels}u]`)};
     y[b * dInner + d] = sum${gate ? " * gate / (1.0 + exp(-gate))" : ""};
   }
 }`,
