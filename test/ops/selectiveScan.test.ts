@@ -11,17 +11,10 @@ import type { Tensor } from "../../src/tensor/tensor.ts";
 import { openDevices } from "../devices.ts";
 import { compareCalls, evaluate, type Input } from "../compareCalls.ts";
 import { exactDevice, gradcheck } from "../gradcheck.ts";
+import { shapesOf, type Sizes } from "../scanShapes.ts";
 
 /** float32 against float64 over at most 40 steps, relative to the largest number of a tensor. */
 const tolerance = 2e-5;
-
-interface Sizes {
-  batch: number;
-  length: number;
-  dInner: number;
-  dState: number;
-  groups: number;
-}
 
 let devices: Device[];
 before(async () => {
@@ -30,19 +23,6 @@ before(async () => {
 after(async () => {
   for (const device of devices) await device.dispose();
 });
-
-const shapesOf = ({ batch, length, dInner, dState, groups }: Sizes): Shape[] => [
-  [batch, length, dInner],
-  [batch, length, dInner],
-  [dState, dInner],
-  [batch, length, groups, dState],
-  [batch, length, groups, dState],
-  [dInner],
-  [batch, length, dInner],
-  [dInner],
-  [batch, dState, dInner],
-  [batch, length],
-];
 
 /** Noise in −1 … 1 that depends on input and position only. */
 const noise = (input: number, i: number) => Math.sin(12.9898 * (i + 1) + 78.233 * (input + 1)) ** 3;

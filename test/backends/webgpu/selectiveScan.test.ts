@@ -9,6 +9,7 @@ import { selectiveScan, selectiveScanOp } from "../../../src/ops/selectiveScan.t
 import type { Device } from "../../../src/tensor/device.ts";
 import { elementsOf, type Shape } from "../../../src/tensor/shape.ts";
 import { assertNear, compareCalls, evaluate, type Input, normals } from "../../compareCalls.ts";
+import { shapesOf, type Sizes } from "../../scanShapes.ts";
 
 /** float32 against float64 over at most 300 steps, relative to the largest number of a tensor. */
 const tolerance = 2e-5;
@@ -21,27 +22,6 @@ async function open(gpu: GpuOptions): Promise<Device> {
   opened.push(device);
   return device;
 }
-
-interface Sizes {
-  batch: number;
-  length: number;
-  dInner: number;
-  dState: number;
-  groups: number;
-}
-
-const shapesOf = ({ batch, length, dInner, dState, groups }: Sizes): Shape[] => [
-  [batch, length, dInner],
-  [batch, length, dInner],
-  [dState, dInner],
-  [batch, length, groups, dState],
-  [batch, length, groups, dState],
-  [dInner],
-  [batch, length, dInner],
-  [dInner],
-  [batch, dState, dInner],
-  [batch, length],
-];
 
 /** All ten inputs of the op, or those of them that `kept` says: A < 0, a reset now and then, everything else normal. */
 function inputsOf(sizes: Sizes, kept: (input: number) => boolean = () => true): (Input | null)[] {

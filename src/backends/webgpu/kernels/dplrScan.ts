@@ -1,8 +1,8 @@
 /**
  * S4 as a recurrence. A first pass makes each channel discrete (math/dplr.ts), once for all sequences, state by state with
  * channels side by side; then an invocation has a state (recurrence.ts). What the next step reads of the states is summed
- * when they are written, so no step knows where a chunk begins. Two dispatches a step. Parallel over batch · channels · n: slow
- * for one long sequence, which is better convolved.
+ * when they are written, so no step knows where a chunk begins. Two dispatches a step. Parallel over batch · channels · n:
+ * slow for one long sequence, which is better convolved.
  * Backward (the adjoint as in cpu/kernels/dplrScanBackward.c) runs forward once for the state before every √length steps,
  * then takes these chunks from the last to the first, all their states in scratch; there an invocation has a channel of a
  * sequence and all its states, which is slow. A last pass adds up the sequences.
@@ -10,7 +10,7 @@
 import { type KernelCall, type KernelSet, type Pass } from "../kernel.ts";
 import { complex } from "./complexMath.ts";
 import { into } from "./library.ts";
-import { eachStep, inputsOf, layoutOf, parts, place, size, steps as together, sums } from "./recurrence.ts";
+import { eachStep, inputsOf, layoutOf, parts, place, size, steps, sums } from "./recurrence.ts";
 
 /** Pairs of a state in `discrete`: a, b, C, w₀, w₁, f₀, f₁, and Λ, B, P₀, P₁ as they were given. */
 const fields = 11;
@@ -93,7 +93,7 @@ fn run(group: u32, lane: u32) {
   };
 }
 
-/** One step of \`h\` (n) from what it read. */
+/** One step of `h` (n) from what it read. */
 const advance = (rank: number, after: string) => /* wgsl */ `
       ${ranks(rank, (k) => `var sum${k} = 0.0;`)}
       for (var i = 0u; i < n; i++) {
@@ -156,7 +156,7 @@ fn run(group: u32, lane: u32) {
   let there${j} = at_ % ${lanes}u + ${j * size}u < n && block + at_ / ${lanes}u < channels;
   let a${j} = field(channel, i${j}, 0u);
   let b${j} = field(channel, i${j}, 1u);
-  let C${j} = select(vec2f(0.0), 2.0 * conjugate(field(channel, i${j}, 2u)), there${j});
+  ${keep ? "" : `let C${j} = select(vec2f(0.0), 2.0 * conjugate(field(channel, i${j}, 2u)), there${j});`}
   ${ranks(rank, (k) => `let w${k}_${j} = field(channel, i${j}, ${3 + k}u); let f${k}_${j} = select(vec2f(0.0), field(channel, i${j}, ${5 + k}u), there${j});`)}
   var h${j} = ${call.has("state") ? `state[task * n + i${j}]` : "vec2f(0.0)"};`,
   )}
@@ -165,11 +165,11 @@ fn run(group: u32, lane: u32) {
   workgroupBarrier();
   ${read("0u")}
   ${inputs.ahead("0u")}
-  for (var t = 0u; t < length; t += ${together}u) {
-    let count = min(${together}u, length - t);
+  for (var t = 0u; t < length; t += ${steps}u) {
+    let count = min(${steps}u, length - t);
     ${inputs.put}
     workgroupBarrier();
-    if (t + ${together}u < length) { ${inputs.ahead(`t + ${together}u`)} }
+    if (t + ${steps}u < length) { ${inputs.ahead(`t + ${steps}u`)} }
     ${eachStep(step)}
     ${keep ? "" : sums(layout, `y[at] = sum${skip};`)}
   }
@@ -204,8 +204,8 @@ export const dplrScan: KernelSet = {
   backward(call) {
     const { batch, length, channels, n, rank } = call.sizes;
     const tasks = batch * channels;
-    const steps = Math.ceil(Math.sqrt(length));
-    const chunks = Math.ceil(length / steps);
+    const chunkSteps = Math.ceil(Math.sqrt(length));
+    const chunks = Math.ceil(length / chunkSteps);
     const state = call.has("state");
     const slopes = call.has("d_y");
     // Of a task: the states before each chunk, then those of a chunk.
@@ -221,7 +221,7 @@ export const dplrScan: KernelSet = {
       writes: ["states: vec2f"],
       workgroups: workgroupsOf(call),
       workgroupSize: size,
-      numbers: { chunkSteps: steps },
+      numbers: { chunkSteps },
       code: throughTime(
         call,
         (mode, task) => `states[((t + i) / chunkSteps * n + ${mode}) * batch * channels + ${task}]`,
@@ -242,7 +242,7 @@ export const dplrScan: KernelSet = {
       ],
       workgroups: Math.ceil(tasks / size),
       workgroupSize: size,
-      numbers: { chunkSteps: steps },
+      numbers: { chunkSteps },
       code: /* wgsl */ `${access}
 fn run(group: u32, lane: u32) {
   ${start}
@@ -347,7 +347,7 @@ fn run(group: u32, lane: u32) {
       passes: [discretePass(call), keep, back, ...(sums.writes.length > 0 ? [sums] : [])],
       scratch: {
         discrete: 2 * channels * (fields * n + 4),
-        states: 2 * tasks * n * (chunks + steps),
+        states: 2 * tasks * n * (chunks + chunkSteps),
         partials: 2 * tasks * (5 * n + 1),
       },
     };

@@ -1,7 +1,8 @@
 /**
  * y = a b by tiles (gemmTile.ts). Traffic: a is read columns / tile times, b rows / tile times, from the cache if it holds
  * them. Where y has few tiles and inner is long, several teams of a workgroup take slices of inner; where that is not
- * enough, parts of inner are summed apart and a second pass adds the parts in their order. Wrong for fewer than about 8 rows: see gemv.ts.
+ * enough, parts of inner are summed apart and a second pass adds the parts in their order. Wrong for fewer than about 8
+ * rows: see gemv.ts.
  */
 import type { Pass } from "../kernel.ts";
 import { invocationsOf, type Tile, tileCode } from "./gemmTile.ts";

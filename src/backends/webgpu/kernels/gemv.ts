@@ -4,8 +4,8 @@
  * memory: WGSL does not promise which invocations a subgroup has, and a few barriers are little beside the reading.
  *
  * b across inner: an invocation has 4 columns, its workgroup few enough of them that there are workgroups for the whole
- * GPU, and the invocations share inner; it asks for several lines at once. b along inner (a tied output head): a team of invocations has some columns, its
- * members share inner. Traffic: b once, a from the cache.
+ * GPU, and the invocations share inner; it asks for several lines at once. b along inner (a tied output head): a team of
+ * invocations has some columns, its members share inner. Traffic: b once, a from the cache.
  */
 import type { Gpu, Pass } from "../kernel.ts";
 import { into, sumText } from "./library.ts";

@@ -15,7 +15,7 @@ export const matmulNorm: KernelSet = {
     const product = forwardProduct(call);
     const { rows, dModel } = call.sizes;
     const { tile, parts } = plan(product, gpu);
-    const [products] = gemm(product, tile, parts);
+    const [products] = gemm(product, tile, parts); // what adds the parts up is the norm's pass
     return {
       passes: [products, normOfSum(rows, dModel, parts)],
       scratch: { partials: parts * rows * dModel },

@@ -6,6 +6,8 @@
 
 /** Steps between two sums over modes, and between two kept states. */
 export const steps = 16;
+
+/** Invocations of a workgroup. */
 export const size = 64;
 
 export interface Layout {
@@ -55,7 +57,7 @@ export function inputsOf(names: readonly string[], { lanes, together }: Layout) 
   };
 }
 
-/** Text for each step there is, written out where there are all sixteen: then none waits for the one before to be fetched. */
+/** Text for each step there is, in a loop of constant length where there are all sixteen: compilers write it out. */
 export const eachStep = (body: (i: string) => string, back = false) => /* wgsl */ `
       if (count == ${steps}u) {
         for (var k = 0u; k < ${steps}u; k++) { let i = ${back ? `(${steps - 1}u - k) % ${steps}u` : "k"}; ${body("i")} }
@@ -63,7 +65,7 @@ export const eachStep = (body: (i: string) => string, back = false) => /* wgsl *
         for (var k = 0u; k < count; k++) { let i = ${back ? "count - 1u - k" : "k"}; ${body("i")} }
       }`;
 
-/** Where an invocation is: sequence b, its channel, and whether it is there at all. */
+/** Where an invocation is: sequence b, the first channel of its workgroup, its own channel. */
 export const place = ({ lanes, together }: Layout) => /* wgsl */ `
   let blocks = (channels + ${together - 1}u) / ${together}u;
   let b = group / blocks;

@@ -11,7 +11,7 @@
  * but 8 buffers, so that the gradient of z goes by the work buffer. Large states share few channels, and write much for B and C.
  *
  * Its time is that of its instructions (docs/decisions/gpu-scan.md): for four states and a step 7 exponentials, some 60
- * multiplications and fused multiply-adds, 11 exchanges with neighbours or, without those, through workgroup memory, and 9
+ * multiplications and fused multiply-adds, 8 exchanges with neighbours or, without those, through workgroup memory, and 9
  * numbers or vectors read and 3 written there; for each cell, shared out over the invocations of a channel, some 150 more.
  */
 import type { Kernel, KernelCall, Pass } from "../kernel.ts";
